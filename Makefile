@@ -1,0 +1,34 @@
+# Two commands: `make run` meters this machine, `make test` proves the agent.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test check clean bench
+
+run: .venv/installed
+	@exec $(BIN)/meteragent run --config-dir etc/meteragent --state-dir state
+
+test: .venv/testing check
+	$(BIN)/pytest
+
+check: .venv/testing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: .venv/testing
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv build *.egg-info state
+
+.venv/created:
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/installed: .venv/created setup.cfg pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/testing: .venv/created setup.cfg pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@ .venv/installed

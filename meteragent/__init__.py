@@ -1,0 +1,1 @@
+"""meteragent: a metering agent whose samples are counted once."""

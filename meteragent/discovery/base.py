@@ -1,0 +1,17 @@
+"""What a discovery is: a plugin that lists resources."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any
+
+
+class Discovery(ABC):
+    """Finds resources for pollsters; asked at most once per tick for each parameter.
+
+    Arguments injected by name: param (text after ``name:`` or None), conf, host, log, cache,
+    manager (as the ancestor's).
+    """
+
+    @abstractmethod
+    def discover(self, param: str | None = None) -> Iterable[Any]:
+        """The resources, each with a stable ``str()``."""

@@ -1,0 +1,44 @@
+"""The errors that mean something to another stage; apart, so that anyone may raise them."""
+
+from collections.abc import Sequence
+
+
+class MeteragentError(Exception):
+    """Anything the agent says in one line instead of a traceback."""
+
+
+class ConfigError(MeteragentError):
+    """A configuration that cannot be used; start-up stops."""
+
+    def __init__(self, message: str, *, file: str | None = None, line: int | None = None) -> None:
+        self.file, self.line = file, line
+        place = ":".join(str(part) for part in (file, line) if part is not None)
+        super().__init__(f"{place}: {message}" if place else message)
+
+
+class PluginError(MeteragentError):
+    """A plugin that does not keep its contract; it is skipped and shown."""
+
+
+class PluginUnavailable(MeteragentError):
+    """Raised by a plugin that has nothing to do here; the reason is shown."""
+
+
+class Rejected(MeteragentError):
+    """Never to be retried as it is: goes to quarantine with the reason."""
+
+
+class Unavailable(MeteragentError):
+    """Not now: to be retried with back-off."""
+
+
+class NotFound(MeteragentError):
+    """Asked for something that is not there."""
+
+
+class PollsterPermanentError(MeteragentError):
+    """Raised by a pollster for resources that it shall never be asked for again."""
+
+    def __init__(self, resources: Sequence[object]) -> None:
+        self.fail_res_list = list(resources)  # the ancestor's name
+        super().__init__(f"gave up for good on {len(self.fail_res_list)} resources")
