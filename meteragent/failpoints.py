@@ -20,7 +20,6 @@ PHASES = (
     "position open",
     "position committed",
     "trim open",
-    "trim committed",
 )
 
 

@@ -1,0 +1,263 @@
+"""The journal: what was accepted is here, on disk, before anyone is told, until every sink has it."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+import msgspec
+from oslo_config import cfg
+
+from meteragent import wire
+from meteragent.batch import Batch, Refused
+from meteragent.clock import Clock
+from meteragent.errors import Rejected, Unavailable
+from meteragent.failpoints import reach
+from meteragent.journal import quarantine
+from meteragent.journal.file import JournalFile
+from meteragent.journal.positions import Head, Positions, SinkRow
+
+OPTS = [
+    cfg.IntOpt(
+        "max_size",
+        default=512 << 20,
+        min=1 << 20,
+        help="Bytes of batches that may wait in the journal for a sink that holds. Beyond that the "
+        "agent stops accepting until the sink has caught up.",
+    ),
+    cfg.IntOpt(
+        "reserve",
+        default=2 << 20,
+        min=1 << 20,
+        help="Bytes of the journal's file that are never used for new batches, so that positions can "
+        "move and delivered batches can be deleted on a full disk.",
+    ),
+    cfg.IntOpt(
+        "quarantine_max_size",
+        default=64 << 20,
+        min=1 << 16,
+        help="Bytes of refused samples that quarantine may hold. When it is full the agent stops "
+        "accepting until some are discarded or replayed.",
+    ),
+]
+"""Group ``[journal]``."""
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """The options, as plain numbers of bytes."""
+
+    max_size: int = 512 << 20
+    reserve: int = 2 << 20
+    quarantine_max_size: int = 64 << 20
+
+
+class OpenPoll(msgspec.Struct, frozen=True):
+    """A poll that had begun and not ended when the agent was stopped."""
+
+    polling_source: str
+    tick: int
+    pollster: str
+    began: int
+    samples: int
+
+
+class Record(msgspec.Struct, frozen=True):
+    """A batch as it lies in the journal; empty, with the reason and its head, when it is damaged."""
+
+    batch: Batch
+    samples: int
+    damage: str = ""
+    head: bytes = b""
+
+
+class Journal:
+    """One SQLite file with one writer; every method may be called from any thread.
+
+    Life: constructed, ``join`` for each sink, then ``append`` by sources and ``read`` and ``move``
+    by sinks, ``close`` once.
+    """
+
+    def __init__(self, path: Path, settings: Settings | None = None, clock: Clock | None = None) -> None:
+        self._settings = settings or Settings()
+        self._clock = clock or Clock()
+        self._file = JournalFile(path, self._settings.reserve)
+        self.positions = Positions(self._file, self._clock)
+        meta = dict(self._file.connection.execute("select key, value from meta"))
+        self.epoch: str = meta["epoch"]
+        self._head = self._newest(meta)
+        self._quarantined = quarantine.size(self._file.connection)
+        self.listeners: list[Callable[[Batch], None]] = []
+        """Told of every batch in order, with the journal locked: they must return at once."""
+        self.holding = ""
+        """Why nothing is accepted at present; empty when it is."""
+
+    def _newest(self, meta: dict[str, Any]) -> Head:
+        row = self._file.connection.execute(
+            "select sequence, samples_total, bytes_total, digest from batch order by sequence desc limit 1"
+        ).fetchone()
+        anchor = (meta[f"anchor_{name}"] for name in ("sequence", "samples", "bytes", "digest"))
+        return Head(*(row or anchor))
+
+    @property
+    def last(self) -> int:
+        """Sequence of the newest batch; 0 before the first."""
+        return self._head.sequence
+
+    def agent(self, wanted: str | None, made: Callable[[], str]) -> str:
+        """Id of the agent: the one asked for, else the one this journal had, else a new one."""
+        with self._file.transaction("journal open") as connection:
+            row = connection.execute("select value from meta where key = 'agent'").fetchone()
+            agent = wanted or (row[0] if row else made())
+            connection.execute("insert or replace into meta values ('agent', ?)", (agent,))
+        return str(agent)
+
+    def last_ticks(self) -> dict[str, int]:
+        """By polling source the last tick of which anything is journaled."""
+        with self._file.lock:
+            return dict(self._file.connection.execute("select polling_source, last from tick"))
+
+    def open_polls(self) -> list[OpenPoll]:
+        """Polls that an earlier run began and did not end."""
+        with self._file.lock:
+            return [OpenPoll(*row) for row in self._file.connection.execute("select * from open_poll")]
+
+    def join(self, name: str, mode: str, max_lag: int) -> SinkRow:
+        """Give a sink its place; see ``Positions.join``."""
+        with self._file.lock:
+            return self.positions.join(name, mode, max_lag, self._head)
+
+    def append(self, batch: Batch, refused: Sequence[Refused] = (), read: int | None = None) -> Batch:
+        """Accept a batch: when this returns, it is on disk and counted.
+
+        :param refused: samples that go to quarantine instead, in the same transaction
+        :param read: how many samples came out of the plugins; by default what adds up
+        :returns: the batch with its sequence
+        :raises Unavailable: when nothing is accepted now
+        :raises ValueError: when a text in it is no valid Unicode
+        """
+        payload = wire.encode(batch)
+        digest = hashlib.blake2b(payload, digest_size=16).digest()
+        aside = sum(len(each.payload) for each in refused)
+        if read is None:
+            read = len(batch.samples) + sum(each.samples for each in refused)
+        with self._file.lock:
+            try:
+                self._admit(len(payload), aside)
+                self.positions.detach(self._head, len(payload))
+                with self._file.transaction("journal open") as connection:
+                    head = self._insert(connection, batch, payload, digest)
+                    _note_polls(connection, batch)
+                    quarantine.add_refused(connection, refused, self._clock.wall(), head.sequence)
+                    _count(connection, read, len(batch.samples), sum(each.samples for each in refused))
+            except Unavailable as error:
+                self.holding = str(error)
+                raise
+            self.holding = ""
+            self._head = head
+            self._quarantined += aside
+            reach("journal committed")
+            journaled = msgspec.structs.replace(batch, sequence=head.sequence)
+            for listener in self.listeners:
+                listener(journaled)
+        return journaled
+
+    def _admit(self, size: int, aside: int) -> None:
+        """Refuse what would pass a bound."""
+        bound = self._settings.quarantine_max_size
+        if self._quarantined + aside > bound:
+            self._quarantined = quarantine.size(self._file.connection)  # a person may have freed some
+            if self._quarantined + aside > bound:
+                raise Unavailable(
+                    f"quarantine full: {self._quarantined} of {bound} bytes; "
+                    "`meteragent quarantine list` shows what is in it, replay or discard some"
+                )
+        pending, sink = self.positions.pending(self._head)
+        if pending and pending + size > self._settings.max_size:
+            raise Unavailable(
+                f"journal full: {pending} of {self._settings.max_size} bytes wait for sink {sink!r}"
+            )
+        self._file.make_room(size + aside)
+
+    def _insert(self, connection: apsw.Connection, batch: Batch, payload: bytes, digest: bytes) -> Head:
+        head = self._head
+        following = Head(
+            head.sequence + 1,
+            head.samples + len(batch.samples),
+            head.size + len(payload),
+            chained(head.digest, head.sequence + 1, len(batch.samples), digest),
+        )
+        connection.execute(
+            "insert into batch values (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                following.sequence,
+                self._clock.wall(),
+                len(batch.samples),
+                following.samples,
+                following.size,
+                digest,
+                following.digest,
+                payload,
+            ),
+        )
+        return following
+
+    def read(self, after: int) -> Record | None:
+        """The batch that follows a sequence; None at the head.
+
+        :raises Unavailable: when it cannot be read now
+        """
+        with self._file.reading() as connection:
+            row = connection.execute(
+                "select sequence, samples, hash, payload from batch where sequence > ?"
+                " order by sequence limit 1",
+                (after,),
+            ).fetchone()
+        if row is None:
+            return None
+        sequence, samples, digest, payload = row
+        damage = "" if hashlib.blake2b(payload, digest_size=16).digest() == digest else "digest differs"
+        if not damage:
+            try:
+                return Record(wire.decode(payload, sequence), samples)
+            except Rejected as error:
+                damage = str(error)
+        return Record(Batch(sequence=sequence), samples, f"journal record {sequence} is {damage}", payload)
+
+    def close(self) -> None:
+        """Let go of the file; what was appended stays."""
+        self._file.close()
+
+
+def chained(previous: bytes, sequence: int, samples: int, digest: bytes) -> bytes:
+    """The digest of a record: of the one before it, its place and its payload's digest."""
+    return hashlib.blake2b(b"%s:%d:%d:%s" % (previous, sequence, samples, digest), digest_size=16).digest()
+
+
+def _note_polls(connection: apsw.Connection, batch: Batch) -> None:
+    """Keep which tick each polling source is at and which polls are under way."""
+    ticks = [(each.polling_source, each.tick) for each in batch.begun]
+    ticks.extend((each.polling_source, each.tick) for each in batch.polls)
+    ticks.extend((each.polling_source, each.end - 1) for each in batch.missed)
+    connection.executemany(
+        "insert into tick values (?, ?) on conflict do update set last = max(last, excluded.last)", set(ticks)
+    )
+    connection.executemany(
+        "insert or ignore into open_poll(polling_source, tick, pollster, began) values (?, ?, ?, ?)",
+        ((each.polling_source, each.tick, each.pollster, each.began) for each in batch.begun),
+    )
+    connection.executemany(
+        "update open_poll set samples = samples + ? where polling_source = ? and pollster = ?",
+        ((each.samples, each.polling_source, each.pollster) for each in batch.provenance),
+    )
+    connection.executemany(
+        "delete from open_poll where polling_source = ? and tick = ? and pollster = ?",
+        ((each.polling_source, each.tick, each.pollster) for each in batch.polls),
+    )
+
+
+def _count(connection: apsw.Connection, read: int, journaled: int, refused: int) -> None:
+    connection.executemany(
+        "update account set value = value + ? where name = ?",
+        ((read, "read"), (journaled, "journaled"), (refused, "refused")),
+    )
