@@ -163,6 +163,27 @@ class Positions:
             reach("position committed")
             return True
 
+    def replays(self, name: str) -> list[quarantine.Entry]:
+        """What a person asked to be offered to this sink again."""
+        with self._file.lock:
+            return quarantine.marked(self._file.connection, name)
+
+    def settle(self, entry: quarantine.Entry, into: str, state: dict[str, Any], reason: str = "") -> None:
+        """Note what became of a replay.
+
+        :param into: the line of account that its samples now stand in; its own when refused again
+        :param state: what the sink's publishers keep with its position
+        """
+        with self._file.transaction("position open") as connection:
+            connection.execute(
+                "update sink set state = ? where name = ?", (msgspec.json.encode(state), entry.sink)
+            )
+            self._sinks[entry.sink].state = state
+            if into == entry.category:
+                quarantine.keep(connection, entry, reason)
+            else:
+                quarantine.remove(connection, entry, into)
+
     def _trim(self, connection: apsw.Connection, mover: str, sequence: int) -> int:
         """Delete what all sinks have, keeping the last digest as anchor; the newest deleted."""
         others = [sink.sequence for sink in self._sinks.values() if sink.name != mover]

@@ -174,6 +174,21 @@ class Quarantine:
         self._connection.close()
 
 
+def marked(connection: apsw.Connection, sink: str) -> list[Entry]:
+    """Entries that a person asked to be offered to a sink again, with their payload."""
+    rows = connection.execute(
+        f"select {_COLUMNS}, payload from quarantine where state = 'replay' and sink = ? order by id", (sink,)
+    )
+    return [Entry(*row) for row in rows]
+
+
+def keep(connection: apsw.Connection, entry: Entry, reason: str) -> None:
+    """Leave an entry that was refused again, with the new reason."""
+    connection.execute(
+        "update quarantine set state = 'kept', reason = ? where id = ?", (reason or entry.reason, entry.id)
+    )
+
+
 def remove(connection: apsw.Connection, entry: Entry, into: str) -> None:
     """Take an entry out and move its samples into another line of the same account."""
     connection.execute("delete from quarantine where id = ?", (entry.id,))

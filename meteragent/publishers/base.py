@@ -1,10 +1,9 @@
 """What a publisher is: a plugin that sends samples onward."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from meteragent.batch import Published
-from meteragent.sample import Sample
 
 Guarantee = Literal["exact", "idempotent", "at least once", "best effort"]
 
@@ -19,12 +18,12 @@ class Publisher(ABC):
     guarantee: ClassVar[Guarantee] = "at least once"
 
     @abstractmethod
-    def publish(self, samples: list[Sample]) -> Published | None:
-        """Send them; None says that all were delivered.
+    def publish(self, *args: Any, **kwargs: Any) -> Published | None:
+        """Send samples; None says that all were delivered.
 
-        Arguments injected by name: samples, batch (with its polls), position, state (a dict kept
-        with the sink's position: what is put in it is there again after a crash, as it was when
-        the position last moved).
+        Name as arguments what is needed: samples (a list of Sample), batch (these samples with the
+        account of their polls), position, state (a dict kept with the sink's position: what is put
+        in it is there again after a crash, as it was when the position last moved).
 
         :raises Unavailable: to be called again with the same batch
         :raises Rejected: when this batch can never be published
