@@ -1,0 +1,109 @@
+"""What the disks of this machine read and wrote; apart because disks come and go while it runs."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import psutil
+
+from meteragent.errors import PluginUnavailable
+from meteragent.pollsters.base import Pollster
+from meteragent.sample import Metadata, Sample
+
+COUNTERS = (
+    ("read_bytes", "host.disk.read.bytes", "B"),
+    ("write_bytes", "host.disk.write.bytes", "B"),
+    ("read_count", "host.disk.read.requests", "request"),
+    ("write_count", "host.disk.write.requests", "request"),
+)
+TIMES = (
+    ("read_time", "host.disk.read.time"),
+    ("write_time", "host.disk.write.time"),
+    ("busy_time", "host.disk.busy.time"),
+)
+"""Counted by the kernel in milliseconds."""
+DRIVES = ("sr", "fd")
+"""How optical and floppy drives are called, which have hardware and yet are no disks."""
+
+
+def read_all() -> Mapping[str, Any]:
+    """Raw counters: a reset is seen where usage is computed, and must not be hidden here."""
+    return psutil.disk_io_counters(perdisk=True, nowrap=False)
+
+
+class DiskPollster(Pollster):
+    """Bytes, requests and seconds of each disk that has hardware behind it, since boot.
+
+    Partitions, loop and RAM devices, and those put together of others (RAID, LVM, encryption) are
+    left out: what they read and write is counted at the disks below them.
+    """
+
+    default_discovery = "local_host"
+    meters = tuple(row[1] for row in (*COUNTERS, *TIMES))
+
+    def __init__(
+        self, host: str, read: Callable[[], Mapping[str, Any]] = read_all, block: str = "/sys/block"
+    ) -> None:
+        """
+        :param read: gives an object with psutil's counters for each block device
+        :param block: folder where the kernel lists block devices
+        :raises PluginUnavailable: when there is no disk
+        """
+        self._host, self._read, self._block = host, read, block
+        self._known: dict[str, tuple[str, Metadata] | None] = {}
+        try:
+            devices = read()
+        except (OSError, NotImplementedError) as error:
+            raise PluginUnavailable(f"disk counters cannot be read: {error}") from None
+        disks = [counters for name, counters in devices.items() if self._disk(name)]
+        if not disks:
+            raise PluginUnavailable(f"no disk with hardware behind it in {block}")
+        self.lacking = {
+            row[1]: "this kernel does not count it"
+            for row in (*COUNTERS, *TIMES)
+            if not hasattr(disks[0], row[0])
+        }
+        self.meters = tuple(meter for meter in DiskPollster.meters if meter not in self.lacking)
+        self._counters = [row for row in COUNTERS if row[1] not in self.lacking]
+        self._times = [row for row in TIMES if row[1] not in self.lacking]
+
+    def _disk(self, name: str) -> tuple[str, Metadata] | None:
+        """Resource id and metadata of a disk, None for any other device; looked up once a name."""
+        if name in self._known:
+            return self._known[name]
+        # the kernel writes ! for / in the names of its folders
+        hardware = os.path.exists(os.path.join(self._block, name.replace("/", "!"), "device"))
+        known = None
+        if hardware and not name.startswith(DRIVES):
+            known = f"{self._host}.disk.{name}", Metadata.of({"device": name})
+        self._known[name] = known
+        return known
+
+    def get_samples(self, resources: list[Any]) -> Iterator[Sample]:  # noqa: ARG002  always this machine
+        """Yield the counters of each disk; the resource is ``<host>.disk.<name>``."""
+        devices = self._read()
+        # what is plugged in next may bear the name of what is gone
+        self._known = {name: known for name, known in self._known.items() if name in devices}
+        for name, counters in devices.items():
+            disk = self._disk(name)
+            if disk is None:
+                continue
+            resource, metadata = disk
+            for field, meter, unit in self._counters:
+                yield Sample(
+                    name=meter,
+                    type="cumulative",
+                    unit=unit,
+                    volume=getattr(counters, field),
+                    resource_id=resource,
+                    resource_metadata=metadata,
+                )
+            for field, meter in self._times:
+                yield Sample(
+                    name=meter,
+                    type="cumulative",
+                    unit="s",
+                    volume=getattr(counters, field) / 1000,
+                    resource_id=resource,
+                    resource_metadata=metadata,
+                )

@@ -1,0 +1,232 @@
+"""How full the file systems of this machine are; apart because one of them may hang."""
+
+import logging
+import os
+import queue
+import select
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import psutil
+
+from meteragent.errors import PluginUnavailable, Unavailable
+from meteragent.pollsters.base import Pollster
+from meteragent.sample import Metadata, Sample
+
+SIZE, USED, AVAILABLE = "host.filesystem.size", "host.filesystem.used", "host.filesystem.available"
+INODES, INODES_USED = "host.filesystem.inodes.size", "host.filesystem.inodes.used"
+INODES_AVAILABLE = "host.filesystem.inodes.available"
+IMAGES = frozenset(("squashfs", "erofs", "iso9660", "udf"))
+"""Kinds that are written once and always full."""
+PATIENCE = 2.0
+"""Seconds that one file system may take to answer; the kernel answers from memory, in microseconds."""
+
+LOG = logging.getLogger(__name__)
+
+Answer = os.statvfs_result | OSError
+
+
+class Partition(Protocol):
+    """What psutil tells of a mounted file system."""
+
+    @property
+    def device(self) -> str: ...
+    @property
+    def mountpoint(self) -> str: ...
+    @property
+    def fstype(self) -> str: ...
+
+
+class FileSystem(NamedTuple):
+    """A file system to be read, with what stands in its samples."""
+
+    mountpoint: str
+    resource: str
+    metadata: Metadata
+
+
+class MountWatch:
+    """Tells whether the mount table changed, for a hundredth of what reading the table costs."""
+
+    def __init__(self, path: str = "/proc/self/mountinfo") -> None:
+        file = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, file)
+        self._poll = select.poll()
+        self._poll.register(file, select.POLLPRI)
+
+    def __call__(self) -> bool:
+        """Whether it changed since the last call."""
+        return bool(self._poll.poll(0))
+
+
+class Asker:
+    """Asks file systems in a thread of its own, since a call that hangs cannot be called off."""
+
+    def __init__(self, statvfs: Callable[[str], os.statvfs_result]) -> None:
+        self._statvfs = statvfs
+        self._rounds = queue.SimpleQueue[tuple[list[str], dict[str, Answer], threading.Lock] | None]()
+        self.asking: str | None = None
+        """The mountpoint whose answer is awaited."""
+        self.given_up = False
+        self.thread = threading.Thread(target=self._run, name="file systems", daemon=True)
+        self.thread.start()
+
+    def ask(self, mountpoints: Iterable[str], patience: float) -> dict[str, Answer]:
+        """All answers, or those there are after ``patience`` seconds; then this asker is given up."""
+        asked, answers, working = list(mountpoints), dict[str, Answer](), threading.Lock()
+        working.acquire()
+        self._rounds.put((asked, answers, working))
+        if not working.acquire(timeout=patience):
+            self.given_up = True
+            asked.clear()  # the thread goes no further once its call returns
+            self._rounds.put(None)
+        return answers.copy()
+
+    def _run(self) -> None:
+        while (turn := self._rounds.get()) is not None:
+            asked, answers, working = turn
+            for mountpoint in asked:
+                self.asking = mountpoint
+                try:
+                    answers[mountpoint] = self._statvfs(mountpoint)
+                except OSError as error:
+                    answers[mountpoint] = error
+            self.asking = None
+            working.release()
+
+
+class FileSystemPollster(Pollster):
+    """Bytes and inodes of each file system on a disk: how many it has, holds and can still take.
+
+    One sample set a device, under the place where it was mounted first. A file system that does
+    not answer is left out until it does, and the poll told incomplete; the others are read all the same.
+    """
+
+    default_discovery = "local_host"
+    meters = (SIZE, USED, AVAILABLE, INODES, INODES_USED, INODES_AVAILABLE)
+
+    def __init__(
+        self,
+        host: str,
+        partitions: Callable[[], Sequence[Partition]] = psutil.disk_partitions,
+        statvfs: Callable[[str], os.statvfs_result] = os.statvfs,
+        mounts_changed: Callable[[], bool] | None = None,
+        patience: float = PATIENCE,
+    ) -> None:
+        """
+        :param partitions: lists the mounted file systems in the order of their mounting
+        :param mounts_changed: tells whether that list changed since it was asked last
+        :param patience: seconds to wait for one file system
+        :raises PluginUnavailable: when no file system on a disk is mounted
+        """
+        self._host, self._partitions, self._statvfs, self._patience = host, partitions, statvfs, patience
+        self.lacking: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._asker: Asker | None = None
+        self._hanging: dict[str, threading.Thread] = {}
+        self._unreadable: set[str] = set()
+        try:
+            self._mounts_changed = MountWatch() if mounts_changed is None else mounts_changed
+            self._found = _on_disks(host, partitions())
+        except OSError as error:
+            raise PluginUnavailable(f"mounted file systems cannot be listed: {error}") from None
+        if not self._found:
+            raise PluginUnavailable("no file system on a disk is mounted")
+
+    def get_samples(self, resources: list[Any]) -> Iterator[Sample]:  # noqa: ARG002  always this machine
+        """Yield the samples of each file system; the resource is ``<host>.fs.<mountpoint>``.
+
+        :raises Unavailable: after the samples of the others, naming those that could not be read
+        """
+        with self._lock:
+            if self._mounts_changed():
+                self._found = _on_disks(self._host, self._partitions())
+            found = self._found
+            answers = self._ask([mounted.mountpoint for mounted in found])
+        faults = []
+        for mounted in found:
+            answer = answers.get(mounted.mountpoint)
+            if isinstance(answer, os.statvfs_result):
+                yield from _samples(mounted, answer)
+            elif isinstance(answer, PermissionError):
+                self._note_unreadable(mounted.mountpoint)
+            else:
+                reason = answer.strerror if answer else f"no answer within {self._patience:g} s"
+                faults.append(f"{mounted.mountpoint}: {reason}")
+        if faults:
+            raise Unavailable("; ".join(faults))
+
+    def _ask(self, mountpoints: list[str]) -> dict[str, Answer]:
+        """Answers of those that answer; when one hangs, another thread asks the rest."""
+        self._hanging = {place: thread for place, thread in self._hanging.items() if thread.is_alive()}
+        asked = [place for place in mountpoints if place not in self._hanging]
+        answers: dict[str, Answer] = {}
+        while asked:
+            asker = self._asker = self._asker or Asker(self._statvfs)
+            answers |= asker.ask(asked, self._patience)
+            if asker.given_up:
+                self._asker = None
+                if asker.asking is not None:
+                    self._hanging[asker.asking] = asker.thread
+            asked = [place for place in asked if place not in answers and place not in self._hanging]
+        return answers
+
+    def _note_unreadable(self, mountpoint: str) -> None:
+        """Say once what this user may not read: it stays so, and is no reason to call polls incomplete."""
+        if mountpoint not in self._unreadable:
+            self._unreadable.add(mountpoint)
+            LOG.warning("file system %s is not metered: permission denied", mountpoint)
+
+
+def _on_disks(host: str, partitions: Iterable[Partition]) -> tuple[FileSystem, ...]:
+    """Those on devices other than images, each device once, without those hidden below another."""
+    visible = {partition.mountpoint: partition for partition in partitions}
+    devices: dict[str, Partition] = {}
+    for partition in visible.values():
+        if partition.fstype not in IMAGES and not partition.device.startswith(("/dev/loop", "/dev/ram")):
+            devices.setdefault(partition.device, partition)
+    return tuple(
+        FileSystem(
+            partition.mountpoint,
+            f"{host}.fs.{_printable(partition.mountpoint)}",
+            Metadata.of(
+                {
+                    "device": _printable(partition.device),
+                    "mountpoint": _printable(partition.mountpoint),
+                    "fstype": partition.fstype,
+                }
+            ),
+        )
+        for partition in devices.values()
+    )
+
+
+def _printable(path: str) -> str:
+    """The path with bytes that are no UTF-8 written as escapes, which no journal could keep otherwise."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def _samples(mounted: FileSystem, answer: os.statvfs_result) -> Iterator[Sample]:
+    block = answer.f_frsize
+    volumes = [
+        (SIZE, "B", answer.f_blocks * block),
+        (USED, "B", (answer.f_blocks - answer.f_bfree) * block),
+        (AVAILABLE, "B", answer.f_bavail * block),
+    ]
+    if answer.f_files:  # some kinds make inodes as they need them and tell none
+        volumes += [
+            (INODES, "inode", answer.f_files),
+            (INODES_USED, "inode", answer.f_files - answer.f_ffree),
+            (INODES_AVAILABLE, "inode", answer.f_favail),
+        ]
+    for meter, unit, volume in volumes:
+        yield Sample(
+            name=meter,
+            type="gauge",
+            unit=unit,
+            volume=volume,
+            resource_id=mounted.resource,
+            resource_metadata=mounted.metadata,
+        )
