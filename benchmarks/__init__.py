@@ -1,0 +1,1 @@
+"""What the performance and endurance goals are measured with; never part of the timed tests."""

@@ -1,0 +1,191 @@
+"""How many samples a second go from pollster to store, at the head and when catching up.
+
+    python -m benchmarks.speed [SAMPLES]
+
+The head path is a whole agent as a process: scheduler, poller, journal with digest, hand-over, store,
+trimming. Its pollsters yield 10,000 resources x 10 meters with 10,000 distinct metadata as fast as
+they are asked. The reference in the same run is bare SQLite: the same rows, ready made, by executemany.
+"""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import apsw
+
+from benchmarks.plugin_folder import command, environment, install
+from meteragent.batch import Batch
+from meteragent.journal import status
+from meteragent.journal.journal import Journal, Settings
+from meteragent.pipeline.sink import Sink, Target
+from meteragent.sample import Sample, accepted
+from meteragent.storage.sqlite.driver import SQLiteDriver
+
+RESOURCES, METERS, BATCH = 10_000, 10, 10_000
+SOURCES = 3
+GOAL_HEAD, GOAL_CATCH_UP, GOAL_PSS = 150_000, 100_000, 150
+
+PLUGIN = f"""
+from meteragent.sample import Sample
+
+RESOURCES = [f"resource-{{number:05d}}" for number in range({RESOURCES})]
+METADATA = [
+    {{"host": f"h{{number % 50}}", "flavor": "m1.small", "name": name, "az": "a", "image": "x"}}
+    for number, name in enumerate(RESOURCES)
+]
+METERS = tuple(f"meter.{{number}}" for number in range({METERS}))
+
+
+class Fast:
+    meters = METERS
+
+    def get_samples(self, at):
+        volume = float(at % 1000)
+        for resource, metadata in zip(RESOURCES, METADATA):
+            for meter in METERS:
+                yield Sample(
+                    name=meter, type="cumulative", unit="B", volume=volume, user_id="u", project_id="p",
+                    resource_id=resource, resource_metadata=metadata,
+                )
+"""
+
+
+def pss(pid: int) -> float:
+    """Memory of a process that it shares with nobody, its part of the rest added; in MB."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def head(folder: Path, samples: int) -> tuple[float, float, float, int]:
+    """Samples a second, the largest and the last PSS in MB, and what a plain SQL client counts."""
+    names = [f"fast{number}" for number in range(SOURCES)]
+    install(folder / "plugins", "fast", PLUGIN, {"meteragent.poll.fast": dict.fromkeys(names, "Fast")})
+    config = folder / "etc"
+    config.mkdir()
+    (config / "meteragent.conf").write_text("[polling]\nnamespaces = fast\ntimeout = 60\n")
+    # one source each, so that another polls while one waits for its next tick
+    sources = [
+        {"name": f"s{number}", "interval": 1, "meters": ["*"], "resources": [f"r{number}"]}
+        for number in range(SOURCES)
+    ]
+    (config / "polling.yaml").write_text(json.dumps({"sources": sources}))
+    state = folder / "state"
+    agent = subprocess.Popen(
+        command("run", "--config-dir", config, "--state-dir", state),
+        env=environment(folder / "plugins"), stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    began, first, largest, done = 0.0, 0, 0.0, 0
+    while done < samples:
+        time.sleep(0.25)
+        largest = max(largest, pss(agent.pid))
+        if not (state / "journal.db").exists():
+            continue
+        sinks = status.read(state / "journal.db").sinks
+        done = sinks[0].delivered if sinks else 0
+        if done and not began:
+            began, first = time.monotonic(), done
+    rate = (done - first) / (time.monotonic() - began)
+    last = pss(agent.pid)
+    agent.send_signal(signal.SIGINT)
+    agent.wait(30)
+    client = sqlite3.connect(state / "samples.db")
+    counted = client.execute("select count(*) from sample").fetchone()[0]
+    client.close()
+    return rate, largest, last, int(counted)
+
+
+def catch_up(folder: Path, samples: int) -> float:
+    """Samples a second out of a full journal into the store."""
+    folder.mkdir()
+    journal = Journal(folder / "journal.db", Settings(max_size=1 << 40))
+    journal.join("store", "hold", 0)
+    for number in range(samples // BATCH):
+        tick, part = divmod(number, RESOURCES * METERS // BATCH)
+        journal.append(Batch(samples=made(1_790_000_000_000_000 + tick * 60_000_000, part)))
+    driver = SQLiteDriver(url=f"sqlite:///{folder}/samples.db", state_dir=folder)
+    target = Target("store:", lambda values: driver.record(values["batch"], values["position"]), driver.close)
+    sink = Sink("store", [target], lambda meter: bool(meter), journal, "a", mode="hold", max_lag=0)
+    began = time.monotonic()
+    sink.start()
+    while sink.pending:
+        time.sleep(0.02)
+    seconds = time.monotonic() - began
+    sink.stop()
+    sink.join(10)
+    journal.close()
+    return samples / seconds
+
+
+def made(at: int, part: int) -> list[Sample]:
+    """One batch of what the pollster would yield."""
+    count = BATCH // METERS
+    return [
+        accepted(
+            Sample(
+                name=f"meter.{meter}", type="cumulative", unit="B", volume=float(at % 1000), user_id="u",
+                project_id="p", resource_id=f"resource-{number:05d}",
+                resource_metadata={"host": f"h{number % 50}", "flavor": "m1.small", "name": f"n{number}"},
+            ),
+            at,
+            "openstack",
+        )
+        for number in range(part * count, (part + 1) * count)
+        for meter in range(METERS)
+    ]  # fmt: skip
+
+
+def bare(folder: Path, samples: int) -> float:
+    """Rows a second of the same shape through executemany into SQLite, nothing else."""
+    connection = apsw.Connection(str(folder / "bare.db"))
+    connection.execute("pragma journal_mode=wal; pragma synchronous=full; pragma cache_size=-65536")
+    connection.execute("pragma wal_autocheckpoint=20000")
+    connection.execute(
+        "create table sample(hour, series, at, origin, volume, digits, attributes, batch,"
+        " primary key(hour, series, at, origin)) without rowid"
+    )
+    seconds = 0.0
+    for number in range(samples // BATCH):
+        at = 1_790_000_000_000_000 + number // METERS * 60_000_000
+        first = number % METERS * BATCH
+        rows = [
+            (at // 3_600_000_000, first + index, at, 0, float(index), None, index // 10, number)
+            for index in range(BATCH)
+        ]
+        began = time.monotonic()
+        with connection:
+            connection.executemany("insert or ignore into sample values (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        seconds += time.monotonic() - began
+    connection.close()
+    return samples / seconds
+
+
+def main() -> None:
+    """Print the figures beside their goals and as ratios to the bare reference."""
+    samples = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000_000
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        reference = bare(folder, min(samples, 3_000_000))
+        print(f"bare SQLite append     {reference:>9,.0f} rows/s", flush=True)
+        rate, largest, last, counted = head(folder, samples)
+        size = os.path.getsize(folder / "state" / "samples.db") / counted
+        print(
+            f"head path, whole agent {rate:>9,.0f} samples/s, ratio {rate / reference:.2f}, goal {GOAL_HEAD:,}\n"
+            f"                       PSS at most {largest:.0f} MB, at the end {last:.0f}, goal {GOAL_PSS}\n"
+            f"                       {counted:,} rows counted in SQL, {size:.1f} bytes each",
+            flush=True,
+        )
+        caught = catch_up(folder / "behind", min(samples, 3_000_000))
+        ratio = caught / reference
+        print(f"catching up            {caught:>9,.0f} samples/s, ratio {ratio:.2f}, goal {GOAL_CATCH_UP:,}")
+
+
+if __name__ == "__main__":
+    main()

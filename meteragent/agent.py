@@ -1,0 +1,230 @@
+"""The agent: builds, starts and stops everything; the one place that knows every stage.
+
+polling source ─ Ticker ─▶ Poller ─▶ accept ─▶ Journal ─offer─▶ Sink ─▶ publishers ─▶ store, file …
+ (a thread each)   tick     batches   (fsync)           read    (a thread each, its own position)
+"""
+
+import fcntl
+import logging
+import os
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from meteragent.assembly import Pollsters, Source, make_sources, make_targets, plan_sinks
+from meteragent.batch import Batch, Missed, Poll, Refused
+from meteragent.clock import Clock
+from meteragent.config import Settings
+from meteragent.errors import ConfigError, Unavailable
+from meteragent.failpoints import reach
+from meteragent.journal import journal, status
+from meteragent.journal.salvage import salvage
+from meteragent.journal.schema import COUNTS
+from meteragent.pipeline.definition import SinkDefinition
+from meteragent.pipeline.sink import Sink
+
+LOG = logging.getLogger(__name__)
+
+SWITCH_INTERVAL = 0.0005
+"""Seconds after which a thread that computes lets others run, so that a pollster's loop delays no tick."""
+JOURNAL = "journal.db"
+"""Name of the journal in the state folder."""
+ROOM = 1.0
+"""Seconds that a source waits at the most for a sink at the head to have room for one more batch."""
+
+
+class Agent:
+    """Polls, journals and publishes until it is stopped.
+
+    Life: constructed with the settings, ``start`` once, ``stop`` once.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._clock = clock or Clock()
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._sources: list[Source] = []
+        self._sinks: list[Sink] = []
+        self._interrupted: list[Poll] = []
+        self._holding = ""
+        self._lock: int | None = None
+        self._plans: list[SinkDefinition] = []
+
+    def start(self) -> None:
+        """Build everything and begin to poll.
+
+        :raises ConfigError: when the configuration cannot be used
+        :raises MeteragentError: when the state folder or a needed plugin cannot
+        """
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        folder = self._settings.make_state_dir()
+        self._lock = _lock(folder)
+        self._plans = plans = plan_sinks(self._settings)
+        plugins = Pollsters(self._settings)
+        targets = [make_targets(self._settings, self._clock, plan.publishers) for plan in plans]
+        path = folder / JOURNAL
+        salvage(path, self._clock)
+        options = self._settings.conf.journal
+        self._journal = journal.Journal(
+            path,
+            journal.Settings(options.max_size, options.reserve, options.quarantine_max_size),
+            self._clock,
+        )
+        agent = self._journal.agent(self._settings.conf.agent.id, lambda: uuid.uuid4().hex)
+        self._sinks = [
+            Sink(
+                plan.name, target, plan.supports, self._journal, agent,
+                mode=plan.when_full, max_lag=plan.max_lag or options.max_size // 2,
+            )
+            for plan, target in zip(plans, targets, strict=True)
+        ]  # fmt: skip
+        for name in self._journal.positions.waiting:
+            LOG.warning(
+                "sink %s is no longer configured, but batches are kept for it; configure it again", name
+            )
+        self._head = [sink for sink in self._sinks if sink.mode == "hold"]
+        self._journal.listeners.extend(sink.offer for sink in self._sinks)
+        self._interrupted = self._find_interrupted()
+        ticks = self._journal.last_ticks()
+        self._sources = make_sources(
+            self._settings, self._clock, plugins, ticks, self.accept, self._miss
+        )  # fmt: skip
+        for sink in self._sinks:
+            sink.start()
+        for source in self._sources:
+            thread = threading.Thread(
+                target=source.ticker.run, args=(self._stopping.wait,), name=f"poll {source.name}", daemon=True
+            )
+            self._threads.append(thread)
+            thread.start()
+        reach("idle")
+
+    def _find_interrupted(self) -> list[Poll]:
+        """Rows for the polls that an earlier run began and did not end."""
+        return [
+            Poll(
+                each.polling_source, each.tick, each.pollster, each.began, each.began,
+                0, each.samples, "partial", "interrupted",
+            )
+            for each in self._journal.open_polls()
+        ]  # fmt: skip
+
+    def accept(self, batch: Batch, refused: Sequence[Refused] = (), read: int | None = None) -> Batch:
+        """Journal a batch and hand it to the sinks; what sources are given to call.
+
+        :raises Unavailable: when nothing is accepted now
+        :raises ValueError: when a text in it is no valid Unicode
+        """
+        try:
+            if self._interrupted:
+                self._journal.append(Batch(polls=self._interrupted))
+                self._interrupted = []
+            journaled = self._journal.append(batch, refused, read)
+        except Unavailable as error:
+            if not self._holding:
+                LOG.warning("nothing is accepted now, ticks become gaps: %s", error)
+            self._holding = str(error)
+            raise
+        if self._holding:
+            LOG.warning("accepting again")
+            self._holding = ""
+        for sink in self._head:
+            sink.wait_for_room(ROOM)
+        return journaled
+
+    def _miss(self, missed: Missed) -> None:
+        """Journal a run of ticks that were not polled."""
+        self.accept(Batch(missed=[missed]))
+
+    def stop(self, seconds: float = 1.8) -> None:
+        """Stop polling, let the sinks end the batch in flight, and close everything in that time."""
+        deadline = time.monotonic() + seconds
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(max(0.0, (deadline - time.monotonic()) / 2))
+        for sink in self._sinks:
+            sink.stop()
+        ended = [sink.join(max(0.1, deadline - time.monotonic())) for sink in self._sinks]
+        if all(ended) and not any(thread.is_alive() for thread in self._threads):
+            self._journal.close()  # else a thread may still be in it, and ending the process closes it
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def greeting(self) -> str:
+        """What is metered, where it is kept, how to ask."""
+        meters = sorted(set().union(*(source.meters for source in self._sources)))
+        example = meters[0] if meters else "METER"
+        every = ", ".join(f"{source.name} every {source.interval} s" for source in self._sources) or "nothing"
+        folder, store = self._settings.state_dir, shown_store(self._settings)
+        lines = [f"meteragent polls {len(meters)} meters: {every}"]
+        sinks = ", ".join(f"{plan.name} ({', '.join(plan.publishers)})" for plan in self._plans) or "no sink"
+        lines.append(f"sends them through the journal in {folder} to {sinks}; store: is {store}")
+        lines.append(
+            f"ask with: meteragent --state-dir {folder} meter list | sample list -m {example} | gap list"
+        )
+        return "\n".join(lines)
+
+    def account_line(self) -> str:
+        """The account in one line, and what is wrong at present."""
+        account = status.read(self._settings.state_dir / JOURNAL)
+        parts = [f"read {account.read:,} = journaled {account.journaled:,} + refused {account.refused:,}"]
+        if account.discarded:
+            parts[0] += f" + discarded {account.discarded:,}"
+        for sink in account.sinks:
+            told = [f"{sink.delivered:,} delivered"]
+            told += [
+                f"{count:,} {name}" for name in (*COUNTS[1:], "pending") if (count := getattr(sink, name))
+            ]
+            parts.append(f"{sink.name}: " + ", ".join(told))
+        parts += [f"{sink.name} waits: {sink.trouble}" for sink in self._sinks if sink.trouble]
+        parts += [
+            f"{source.name} waits: {source.ticker.waiting}"
+            for source in self._sources
+            if source.ticker.waiting
+        ]
+        if self._holding:
+            parts.append(f"accepts nothing: {self._holding}")
+        if not account.balanced:
+            parts.append("THE ACCOUNT DOES NOT BALANCE")
+        return "; ".join(parts)
+
+
+def _lock(folder: Path) -> int:
+    """Take the state folder for this process alone.
+
+    :raises ConfigError: when another agent has it
+    """
+    try:
+        descriptor = os.open(folder / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError(f"state folder {folder}: {error.strerror}") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(descriptor, 32).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise ConfigError(
+            f"state folder {folder} is in use by process {holder or 'unknown'}; "
+            "one agent has it at a time, --state-dir names another one"
+        ) from None
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    except OSError as error:  # the disk is full; the lock holds all the same
+        LOG.debug("agent.lock: %s", error)
+    return descriptor
+
+
+def shown_store(settings: Settings) -> str:
+    """The URL of the store without a password in it."""
+    connection: str = settings.conf.storage.connection
+    url = urlsplit(connection)
+    if url.password is None:
+        return connection
+    return url._replace(netloc=url.netloc.replace(f":{url.password}@", ":***@")).geturl()

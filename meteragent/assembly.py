@@ -1,0 +1,185 @@
+"""Makes sources and sinks out of the configuration and the plugins found; the agent then runs them."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from meteragent.batch import Missed, Published
+from meteragent.clock import Clock
+from meteragent.config import Settings
+from meteragent.discovery.discoverer import Discoverer
+from meteragent.errors import ConfigError
+from meteragent.pipeline.definition import DEFAULT as DEFAULT_PIPELINE
+from meteragent.pipeline.definition import SinkDefinition
+from meteragent.pipeline.definition import parse as parse_pipeline
+from meteragent.pipeline.sink import Target
+from meteragent.plugins import catalog, loader
+from meteragent.plugins.bind import bind
+from meteragent.plugins.contracts import PUBLISH
+from meteragent.pollsters.ancestor import Manager
+from meteragent.pollsters.batches import Journal
+from meteragent.pollsters.caller import declared
+from meteragent.pollsters.definition import DEFAULT as DEFAULT_POLLING
+from meteragent.pollsters.definition import PollingSource, merged
+from meteragent.pollsters.definition import parse as parse_polling
+from meteragent.pollsters.limits import limits
+from meteragent.pollsters.poller import Poller, matching
+from meteragent.pollsters.sharing import Sharing
+from meteragent.scheduler import Schedule, Ticker, offset
+
+LOG = logging.getLogger(__name__)
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A polling source, ready to be run in a thread."""
+
+    name: str
+    interval: int
+    """Seconds."""
+    meters: frozenset[str]
+    """Those that its pollsters say they can yield and that it selects."""
+    poller: Poller
+    ticker: Ticker
+
+
+class Pollsters:
+    """The plugins that polling needs, loaded once."""
+
+    def __init__(self, settings: Settings) -> None:
+        conf = settings.conf
+        disabled = conf.plugins.disable
+        loader.check_patterns(disabled)
+        values = {"conf": conf, "host": settings.host, "state_dir": settings.state_dir}
+        found = catalog.find(catalog.POLLSTER, conf.polling.namespaces)
+        if not found:
+            LOG.warning(
+                "no pollsters are installed for the namespaces %s", ", ".join(conf.polling.namespaces)
+            )
+        self.pollsters = loader.load(found, values, disabled)
+        self.discoveries = loader.load(catalog.find(catalog.DISCOVERY), values, disabled)
+        self.manager = Manager(conf)
+        discoveries = {each.name: each.object for each in self.discoveries if each.state == "loaded"}
+        self.manager.discoverer = Discoverer(
+            discoveries, conf=conf, host=settings.host, manager=self.manager
+        )  # fmt: skip
+
+    @property
+    def loaded(self) -> dict[str, Any]:
+        """The pollsters by name."""
+        return {each.name: each.object for each in self.pollsters if each.state == "loaded"}
+
+
+def polling_sources(settings: Settings) -> list[PollingSource]:
+    """What polling.yaml says, with warnings logged.
+
+    :raises ConfigError: when it cannot be used
+    """
+    text, file = settings.document(settings.conf.polling.cfg_file, DEFAULT_POLLING)
+    sources, warnings = parse_polling(text, file)
+    for warning in warnings:
+        LOG.warning("%s", warning)
+    return merged(sources)
+
+
+def make_sources(
+    settings: Settings,
+    clock: Clock,
+    plugins: Pollsters,
+    last_ticks: Mapping[str, int],
+    journal: Journal,
+    miss: Callable[[Missed], None],
+) -> list[Source]:
+    """All polling sources, each with its schedule where an earlier run left it.
+
+    :raises ConfigError: when polling.yaml cannot be used
+    """
+    made = []
+    sharing, bounds = Sharing(), limits(settings.conf.polling)
+    for definition in polling_sources(settings):
+        name = str(definition.name)
+        poller = Poller(
+            definition, plugins.loaded, plugins.manager, journal,
+            clock=clock, limits=bounds, sharing=sharing,
+            sample_source=settings.conf.sample_source, host=settings.host,
+        )  # fmt: skip
+        if not poller.pollsters:
+            LOG.warning("polling source %s selects no pollster that is loaded; it polls nothing", name)
+        shift = offset(name, settings.host, definition.interval)
+        schedule = Schedule(name, definition.interval, shift, clock, last_ticks.get(name))
+        ticker = Ticker(schedule, poller.poll, miss)
+        made.append(Source(name, definition.interval, _meters(definition, plugins.loaded), poller, ticker))
+    return made
+
+
+def _meters(definition: PollingSource, pollsters: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(
+        meter
+        for name, pollster in matching(definition, pollsters).items()
+        for meter in declared(pollster) or [name]
+        if definition.supports(meter) or not declared(pollster)
+    )
+
+
+def plan_sinks(settings: Settings) -> list[SinkDefinition]:
+    """What pipeline.yaml says of sinks, with warnings logged.
+
+    :raises ConfigError: when it cannot be used
+    """
+    text, file = settings.document(settings.conf.pipeline_cfg_file, DEFAULT_PIPELINE)
+    pipeline, warnings = parse_pipeline(text, file)
+    for warning in warnings:
+        LOG.warning("%s", warning)
+    files: dict[str, str] = {}
+    for sink in pipeline.sinks:
+        for url in sink.publishers:
+            if urlsplit(url).scheme == "file" and files.setdefault(url, sink.name) != sink.name:
+                raise ConfigError(
+                    f"sink {sink.name!r}: publisher {url!r} is that of sink {files[url]!r}, too; "
+                    "a file belongs to one sink, since its length is part of the sink's position",
+                    file=file,
+                    line=sink.line,
+                )
+    return pipeline.sinks
+
+
+def make_targets(settings: Settings, clock: Clock, urls: Sequence[str]) -> list[Target]:
+    """The publishers of a sink; one URL named twice is one publisher.
+
+    :raises ConfigError: when one is not installed or cannot use its URL
+    :raises PluginError: when one cannot be loaded
+    """
+    targets = []
+    for url in dict.fromkeys(urls):
+        scheme = urlsplit(url).scheme
+        values = _values(settings, clock, url)
+        if scheme == "store":
+            values["driver"] = make_driver(settings, clock)
+        publisher = loader.load_one(catalog.PUBLISHER, scheme, values, settings.conf.plugins.disable)
+        publish: Callable[[Mapping[str, Any]], Published | None] = bind(publisher.publish, PUBLISH)
+        targets.append(Target(url, publish, publisher.close))
+    return targets
+
+
+def make_driver(settings: Settings, clock: Clock, *, read_only: bool = False) -> Any:
+    """A storage driver for the URL in ``[storage] connection``, which it does not open yet.
+
+    :raises ConfigError: when it is not installed or cannot use the URL
+    """
+    url = settings.conf.storage.connection
+    values = {**_values(settings, clock, url), "read_only": read_only}
+    return loader.load_one(catalog.STORAGE, urlsplit(url).scheme, values, settings.conf.plugins.disable)
+
+
+def _values(settings: Settings, clock: Clock, url: str) -> dict[str, Any]:
+    """What constructors of publishers and drivers may name as arguments."""
+    return {
+        "url": url,
+        "conf": settings.conf,
+        "host": settings.host,
+        "state_dir": settings.state_dir,
+        "retention": settings.conf.storage.retention or None,
+        "clock": clock,
+    }

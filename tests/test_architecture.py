@@ -1,0 +1,142 @@
+"""The shape of the house: who may import whom, and how large a room may be."""
+
+import ast
+import re
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "meteragent"
+STAGES = ("discovery", "pollsters", "notifications", "pipeline", "publishers", "storage")
+VOCABULARY = {"errors", "clock", "sample", "batch", "wire", "failpoints", "documents", "selection", "event"}
+LONGEST_FILE, LONGEST_FUNCTION = 350, 50
+
+FILES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in PACKAGE.rglob("*.py")
+}
+TREES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
+
+
+def entry_points() -> set[str]:
+    """Modules that setup.cfg names as plugins."""
+    return set(re.findall(r"= (meteragent[\w.]+):", (ROOT / "setup.cfg").read_text()))
+
+
+def imports(name: str) -> set[str]:
+    """Our modules that one imports, hidden imports too."""
+    found: set[str] = set()
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.update(
+                f"{node.module}.{alias.name}" if f"{node.module}.{alias.name}" in FILES else node.module
+                for alias in node.names
+            )
+    return {each for each in found if each.partition(".")[0] == "meteragent"}
+
+
+def layer(name: str) -> int:
+    """The floor that a module lives on; it may import from its own and those below."""
+    parts = name.split(".")[1:]
+    if not parts or (parts[0] in VOCABULARY and len(parts) == 1):
+        return 0
+    if parts[-1] == "base" or parts[0] in ("plugins", "scheduler", "journal"):
+        return 1
+    if parts[0] in STAGES:
+        driver = parts[0] == "storage" and len(parts) > 2
+        return 2 if driver or name in entry_points() or len(parts) == 1 else 3
+    return {"config": 4, "config_files": 4, "assembly": 4, "agent": 4}.get(parts[0], 5)
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_module_imports_only_from_its_floor_or_below(name: str) -> None:
+    """Vocabulary, contracts, plugins, engines, composition, commands: imports go down, never up."""
+    above = {each for each in imports(name) if layer(each) > layer(name)}
+    assert not above
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_no_stage_imports_the_engine_of_another(name: str) -> None:
+    """Stages meet in the composition root only."""
+    stage = name.split(".")[1] if "." in name else ""
+    if stage in STAGES:
+        others = {
+            each
+            for each in imports(name)
+            if layer(each) == 3 and each.split(".")[1] not in (stage, *VOCABULARY)
+        }
+        assert not others
+
+
+def test_no_imports_go_round() -> None:
+    """The modules can be put in an order in which each comes after those it imports."""
+    try:
+        order = list(TopologicalSorter({name: imports(name) for name in FILES}).static_order())
+    except CycleError as error:
+        pytest.fail(f"imports go round: {error.args[1]}")
+    assert len(order) >= len(FILES)
+
+
+def test_product_code_never_imports_what_is_for_tests() -> None:
+    """``meteragent.testing`` is for tests and plugin authors only."""
+    users = {
+        name
+        for name in FILES
+        if not name.startswith("meteragent.testing") and "meteragent.testing" in str(imports(name))
+    }
+    assert not users
+
+
+def test_only_plugins_knows_stevedore() -> None:
+    """There is one door for plugins."""
+    users = {
+        name
+        for name, path in FILES.items()
+        if re.search(r"^\s*(import|from) stevedore", path.read_text(), re.M)
+    }
+    assert {name.split(".")[1] for name in users} <= {"plugins"}
+
+
+def test_nobody_reads_the_global_configuration() -> None:
+    """Options are passed in."""
+    assert not [name for name, path in FILES.items() if "cfg.CONF" in path.read_text()]
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_file_has_one_purpose_and_says_it(name: str) -> None:
+    """A docstring, at most 350 lines, no function over 50, no re-exports in ``__init__``."""
+    path, tree = FILES[name], TREES[name]
+    text = path.read_text()
+    if path.name == "__init__.py" and name != "meteragent.testing":
+        assert not [node for node in tree.body if not isinstance(node, ast.Expr)]
+        return
+    assert ast.get_docstring(tree)
+    assert text.count("\n") <= LONGEST_FILE
+    long = [
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or 0) - node.lineno >= LONGEST_FUNCTION
+    ]
+    assert not long
+
+
+def test_no_drawer_is_called_utils() -> None:
+    """Names say what is inside."""
+    drawers = {"manager", "service", "utils", "util", "common", "helpers", "helper", "misc", "core", "lib"}
+    assert not [name for name in FILES if drawers & set(name.split("."))]
+
+
+def test_every_plugin_module_has_its_test() -> None:
+    """Each module behind an entry point has a test module at the same place."""
+    missing = []
+    for name in entry_points():
+        parts = name.split(".")[1:]
+        stage = parts[0]
+        if stage in STAGES and not list((ROOT / "tests" / stage).glob(f"test_{parts[1]}*.py")):
+            missing.append(name)
+    assert not missing
