@@ -1,0 +1,182 @@
+"""What polling.yaml says, checked; apart from the poller, so that it can be read without polling."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from meteragent import documents
+from meteragent.documents import Entry, as_text, shown
+from meteragent.selection import Selection
+
+DEFAULT = """\
+sources:
+  - name: host
+    interval: 30
+    meters: ["*"]
+"""
+"""What holds without a polling.yaml: everything this agent can poll, twice a minute."""
+
+LONGEST_INTERVAL = 10**12
+"""Seconds; a source of a longer interval runs with this one, so that its ticks stay within 64 bits."""
+
+_KEYS = ("name", "interval", "meters", "resources", "discovery")
+
+
+class PollingSource(msgspec.Struct, frozen=True):
+    """An entry of polling.yaml, or several merged into one."""
+
+    name: Any
+    """As written, of any type; text once merged."""
+    interval: int
+    """Seconds, greater than 0."""
+    meters: Selection
+    resources: list[Any]
+    discovery: list[Any]
+    line: int | None = None
+    entries: "tuple[PollingSource, ...]" = ()
+    """Those merged into this one, in their order; the other fields are those of the last."""
+
+    def supports(self, meter: str) -> bool:
+        """Whether it polls a meter."""
+        if self.entries:
+            return any(entry.supports(meter) for entry in self.entries)
+        return self.meters.supports(meter)
+
+    def entry_for(self, meters: Iterable[str]) -> "PollingSource":
+        """The entry whose resources and discovery hold for a pollster that yields these meters.
+
+        The last one that selects any of them; this source itself where it was not merged.
+        """
+        names = list(meters)
+        for entry in reversed(self.entries):
+            if any(entry.supports(name) for name in names):
+                return entry
+        return self
+
+
+def parse(text: str | bytes, file: str) -> tuple[list[PollingSource], list[str]]:
+    """All entries of polling.yaml in their order, and warnings that name file and line.
+
+    Takes what the ancestor takes.
+
+    :raises ConfigError: naming file, line, source, value and what is allowed
+    """
+    whole = documents.top(documents.load(text, file), ("sources",))
+    sources = [_source(entry) for entry in _entries(whole)]
+    if not sources:
+        whole.warn("sources: none is named, so nothing is polled", "sources")
+    _warn_namesakes(whole, sources)
+    return sources, whole.warnings
+
+
+def merged(sources: Sequence[PollingSource]) -> list[PollingSource]:
+    """The sources to run: names are unique text, entries of one name and interval are one.
+
+    A merged source polls the meters of all its entries; for a pollster that several of them
+    select, the last one's resources and discovery hold. Entries of one name that differ in
+    interval keep their own schedules; the first keeps the name, each later one is
+    ``name@interval``.
+    """
+    groups: dict[tuple[str, int], list[PollingSource]] = {}
+    for source in sources:
+        key = (as_text(source.name), min(source.interval, LONGEST_INTERVAL))
+        groups.setdefault(key, []).append(source)
+    taken: set[str] = set()
+    reserved = {name for name, _ in groups}
+    return [
+        msgspec.structs.replace(
+            entries[-1],
+            name=_free(name, interval, taken, reserved),
+            interval=interval,
+            line=entries[0].line,
+            entries=tuple(entries) if len(entries) > 1 else (),
+        )
+        for (name, interval), entries in groups.items()
+    ]
+
+
+def _entries(whole: Entry) -> Iterator[Entry]:
+    sources = whole.mapping["sources"]
+    if sources in ("", b"", {}, set()):  # the ancestor goes through it and finds nothing
+        return
+    if not isinstance(sources, list):
+        raise whole.error(f"sources: {shown(sources)} is no list; allowed is a list of mappings", "sources")
+    for index, source in enumerate(sources):
+        place, label = ("sources", index), f"source {index + 1}"
+        if not isinstance(source, dict):
+            told = f"{label}: {shown(source)} is no mapping; allowed is one with {', '.join(_KEYS)}"
+            raise whole.error(told, *place)
+        if "name" in source:
+            label = f"source {shown(source['name'])}"
+        yield Entry(whole.document, source, whole.warnings, place, label)
+
+
+def _source(entry: Entry) -> PollingSource:
+    for key, wanted in (("name", "text"), ("interval", "seconds above 0"), ("meters", "a list of names")):
+        if key not in entry.mapping:
+            raise entry.error(f"{key}: missing; allowed is {wanted}")
+    name = entry.mapping["name"]
+    if not isinstance(name, str):
+        entry.warn(f"name: is no text, known as {shown(as_text(name))}", "name")
+    interval = _interval(entry)
+    resources, discovery = _list(entry, "resources"), _list(entry, "discovery")
+    try:
+        meters = Selection(entry.mapping["meters"])
+    except ValueError as error:
+        raise entry.error(f"meters: {error}", "meters") from None
+    for remark in meters.remarks:
+        entry.warn(f"meters: {remark}", "meters")
+    entry.warn_unknown(_KEYS)
+    return PollingSource(name, interval, meters, resources, discovery, entry.line)
+
+
+def _interval(entry: Entry) -> int:
+    allowed, value = "allowed is a whole number of seconds above 0", entry.mapping["interval"]
+    try:
+        interval = int(value)
+    except (TypeError, ValueError, OverflowError):  # infinite is the OverflowError
+        raise entry.error(f"interval: {shown(value)} is no number; {allowed}", "interval") from None
+    if interval <= 0:
+        raise entry.error(f"interval: {shown(value)} is not above 0; {allowed}", "interval")
+    if type(value) is not int:
+        kind = "text" if isinstance(value, str) else type(value).__name__
+        read = f"is {kind}, read as {shown(interval)} seconds"
+        entry.warn(f"interval: {shown(value)} {read}; {allowed}", "interval")
+    return interval
+
+
+def _list(entry: Entry, key: str) -> list[Any]:
+    if key not in entry.mapping:
+        return []
+    value = entry.mapping[key]
+    if not value:
+        entry.warn(f"{key}: {shown(value)} names nothing, as if it were left out", key)
+        return []
+    if not isinstance(value, list):
+        raise entry.error(f"{key}: {shown(value)} is no list; allowed is a list of texts", key)
+    odd = next((position for position, one in enumerate(value) if not isinstance(one, str)), None)
+    if odd is not None:
+        entry.warn(f"{key}: {shown(value[odd])} is no text", key, odd)
+    return value
+
+
+def _warn_namesakes(whole: Entry, sources: list[PollingSource]) -> None:
+    first: dict[str, PollingSource] = {}
+    for index, source in enumerate(sources):
+        name = as_text(source.name)
+        before = first.setdefault(name, source)
+        if before is not source:
+            told = f"source {shown(name)}: name: stands at line {before.line} already; they run as one"
+            if before.interval != source.interval:
+                told += " where their intervals are equal"
+            whole.warn(told, "sources", index, "name")
+
+
+def _free(name: str, interval: int, taken: set[str], reserved: set[str]) -> str:
+    if name in taken:
+        name = f"{name}@{interval}"
+        while name in taken or name in reserved:
+            name += "+"
+    taken.add(name)
+    return name

@@ -1,0 +1,121 @@
+"""What the contract suite of storage gives to drivers; apart, because its parts share it."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import msgspec
+import pytest
+
+from meteragent.batch import Batch, Missed, Poll, Position, Provenance, Published
+from meteragent.clock import SECOND, Clock
+from meteragent.sample import Metadata, Sample
+from meteragent.storage.base import Query, StorageDriver
+
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+NOON = 1_790_000_000 * SECOND // HOUR * HOUR
+"""An instant at the beginning of an hour."""
+
+
+class FixedClock(Clock):
+    """A wall clock that stands where a test puts it."""
+
+    def __init__(self, now: int = NOON) -> None:
+        self.now = now
+
+    def wall(self) -> int:
+        """Where it was put."""
+        return self.now
+
+
+class OpenDriver(Protocol):
+    """Opens the store of this test; each call gives another driver of the same store."""
+
+    def __call__(
+        self, *, read_only: bool = False, retention: float | None = None, clock: Clock | None = None
+    ) -> StorageDriver:
+        """A driver."""
+
+
+def a_sample(**fields: Any) -> Sample:
+    """A sample as accepted, other than usual in the given fields."""
+    usual: dict[str, Any] = {
+        "name": "cpu",
+        "type": "gauge",
+        "unit": "%",
+        "volume": 10,
+        "user_id": "user",
+        "project_id": "project",
+        "resource_id": "host",
+        "timestamp": NOON,
+        "resource_metadata": Metadata.of({"flavor": "small"}),
+        "source": "openstack",
+        "user_name": "User",
+        "project_name": "Project",
+    }
+    return Sample(**(usual | fields))
+
+
+def a_poll(tick: int, outcome: Any = "complete", **fields: Any) -> Poll:
+    """A poll row."""
+    poll = Poll("all", tick, "host", tick, tick + SECOND, 2, 2, outcome)
+    return msgspec.structs.replace(poll, **fields)
+
+
+def at(sequence: int, **fields: str) -> Position:
+    """A position."""
+    return Position(**({"agent": "agent", "epoch": "epoch", "sink": "store"} | fields), sequence=sequence)
+
+
+class StorageCase:
+    """A part of the contract, with a driver at hand."""
+
+    @pytest.fixture
+    def open_driver(self) -> OpenDriver:
+        """Override: how a driver of this test's own empty store is opened."""
+        raise NotImplementedError("override the fixture open_driver")
+
+    @pytest.fixture
+    def driver(self, open_driver: OpenDriver) -> Iterator[StorageDriver]:
+        """A driver that writes."""
+        driver = open_driver()
+        yield driver
+        driver.close()
+
+
+class Writer:
+    """Records one batch after the other."""
+
+    def __init__(self, driver: StorageDriver) -> None:
+        self.driver, self.sequence = driver, 0
+
+    def __call__(self, *samples: Sample) -> Published:
+        """Record samples."""
+        return self.batch(Batch(list(samples)))
+
+    def batch(self, batch: Batch) -> Published:
+        """Record a batch at the next position."""
+        self.sequence += 1
+        return self.driver.record(batch, at(self.sequence))
+
+    def polled(self, tick: int, resources: str, outcome: Any = "complete", **fields: Any) -> Published:
+        """Record a poll of some resources, one letter each, with its samples."""
+        samples = [a_sample(resource_id=name, timestamp=tick) for name in resources]
+        poll = a_poll(tick, outcome, samples=len(samples), **fields)
+        came_from = [Provenance(poll.polling_source, poll.pollster, len(samples))]
+        return self.batch(Batch(samples, came_from, polls=[poll]))
+
+    def missed(self, start: int, end: int, ticks: int, reason: str = "overrun") -> Published:
+        """Record a missed run."""
+        return self.batch(Batch(missed=[Missed("all", start, end, ticks, reason)]))
+
+
+def everything(driver: StorageDriver, query: Query | None = None, size: int = 1000) -> list[Sample]:
+    """All samples of a store, page by page."""
+    found: list[Sample] = []
+    page = driver.samples(query or Query(), size)
+    found += page.samples
+    while page.after is not None:
+        page = driver.samples(query or Query(), size, page.after)
+        found += page.samples
+    return found
