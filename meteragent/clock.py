@@ -7,7 +7,8 @@ SECOND = 1_000_000
 """Microseconds in a second; every instant inside is an integer of microseconds since the epoch."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST = int((datetime.max.replace(tzinfo=UTC) - _EPOCH) / timedelta(microseconds=1))
+_EARLIEST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+_LATEST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 
 class Clock:
@@ -24,7 +25,7 @@ class Clock:
 
 def iso(at: int) -> str:
     """ISO 8601 in UTC with ``Z``; an instant no calendar holds is shown as its nearest end."""
-    moment = _EPOCH + timedelta(microseconds=min(max(at, 0), _LATEST))
+    moment = _EPOCH + timedelta(microseconds=min(max(at, _EARLIEST), _LATEST))
     return moment.replace(tzinfo=None).isoformat() + "Z"
 
 

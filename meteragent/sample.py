@@ -2,7 +2,8 @@
 
 import hashlib
 import uuid
-from collections.abc import ItemsView, Iterator, KeysView
+from collections.abc import ItemsView, Iterator, KeysView, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,8 +17,22 @@ LONGEST_TEXT = 4096
 LARGEST_METADATA = 1 << 20
 """Bytes that the metadata of one sample may have as JSON."""
 
-_encode = msgspec.json.Encoder(order="deterministic").encode
+
+def _plain(value: Any) -> Any:
+    """What a value that msgspec does not know counts as."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    for exact in (int, float):
+        if isinstance(value, exact):
+            return exact(value)
+    raise TypeError(f"{type(value).__name__} is nothing that JSON can say")
+
+
+_encode = msgspec.json.Encoder(order="deterministic", enc_hook=_plain).encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
+_as_text_keyed = partial(msgspec.to_builtins, str_keys=True, order="deterministic", enc_hook=_plain)
 
 
 class Metadata(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -40,13 +55,13 @@ class Metadata(msgspec.Struct, frozen=True, gc=False, array_like=True):
             try:
                 json = _encode(attributes)
             except TypeError:  # keys that are not text
-                json = _encode(msgspec.json.decode(msgspec.json.encode(attributes)))
-        except (TypeError, ValueError, RecursionError) as error:  # UnicodeError is a ValueError
+                json = _encode(_as_text_keyed(attributes))
+        except Exception as error:  # foreign: a mapping of a pollster may fail while it is read
             raise Rejected(f"resource_metadata: {error}") from None
         if not json.startswith(b"{"):
             if attributes is None:
                 return NO_METADATA
-            raise Rejected(f"resource_metadata: {attributes!r:.60} is no mapping")
+            raise Rejected(f"resource_metadata: {_shown(attributes)} is no mapping")
         if len(json) > LARGEST_METADATA:
             raise Rejected(
                 f"resource_metadata: {len(json)} bytes as JSON, at most {LARGEST_METADATA} allowed"
@@ -148,20 +163,20 @@ def number(value: Any) -> int | float:
     if isinstance(value, str):
         value = _numeric(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Rejected(f"volume: {original!r:.60} is no number")
+        raise Rejected(f"volume: {_shown(original)} is no number")
     if isinstance(value, float):
         if value - value != 0.0:
-            raise Rejected(f"volume: {original!r:.60} is not finite")
+            raise Rejected(f"volume: {_shown(original)} is not finite")
         return float(value)
     if not -(2**63) <= value < 2**64:
-        raise Rejected(f"volume: {str(original)[:60]} is beyond 64 bits")
+        raise Rejected(f"volume: {_shown(original)} is beyond 64 bits")
     return int(value)
 
 
 def _numeric(text: str) -> int | float | str:
-    for read in (int, float):
+    for read in (int, float) if len(text) <= LONGEST_TEXT else ():
         try:
-            return read(text[:5000])
+            return read(text)
         except ValueError:
             continue
     return text
@@ -179,8 +194,8 @@ def accepted(sample: Any, at: int, source: str) -> Sample:
         name, unit, resource, volume = sample.name, sample.unit, sample.resource_id, sample.volume
         user, project, kind = sample.user_id, sample.project_id, sample.type
         metadata = sample.resource_metadata
-    except AttributeError:
-        raise Rejected(f"{type(sample).__name__} {sample!r:.60} is no sample") from None
+    except Exception:  # foreign: any object may be yielded, and its properties are code
+        raise Rejected(f"{type(sample).__name__} {_shown(sample)} is no sample") from None
     if type(volume) is float:
         if volume - volume != 0.0:
             raise Rejected(f"volume: {volume!r} is not finite")
@@ -188,14 +203,14 @@ def accepted(sample: Any, at: int, source: str) -> Sample:
         volume = number(volume)
     if not (
         type(name) is str is type(unit) is type(resource)
-        and (user is None or type(user) is str)
-        and (project is None or type(project) is str)
+        and (user is None or (type(user) is str and len(user) <= LONGEST_TEXT))
+        and (project is None or (type(project) is str and len(project) <= LONGEST_TEXT))
     ):
         name, unit = _text("name", name), _text("unit", unit)
         resource = _text("resource_id", resource)
         user, project = _optional("user_id", user), _optional("project_id", project)
     if type(kind) is not str or kind not in TYPES:
-        raise Rejected(f"type: {kind!r:.60} is none of cumulative, delta, gauge")
+        raise Rejected(f"type: {_shown(kind)} is none of cumulative, delta, gauge")
     if not (0 < len(resource) <= LONGEST_TEXT and 0 < len(name) <= LONGEST_TEXT):
         raise Rejected(_length("resource_id", resource) or _length("name", name))
     if len(unit) > LONGEST_TEXT:
@@ -215,19 +230,26 @@ def _text(field: str, value: Any) -> str:
         if field == "unit":
             return ""
         raise Rejected(f"{field}: missing")
-    return value if type(value) is str else str(value)
+    if type(value) is str:
+        return value
+    try:
+        return str.__str__(str(value))
+    except Exception:  # foreign: what a pollster yields may refuse to be text, as may an endless int
+        raise Rejected(f"{field}: {_shown(value)} cannot be made text") from None
 
 
 def _optional(field: str, value: Any) -> str | None:
     if value is None:
         return None
-    text = value if type(value) is str else _text(field, value)
+    text = _text(field, value)
     if len(text) > LONGEST_TEXT:
         raise Rejected(_length(field, text))
     return text
 
 
 def _seconds(value: Any) -> float | None:
+    if type(value) is int and abs(value) >= 2**63:
+        return None
     return float(value) if type(value) in (int, float) and value - value == 0 else None
 
 
@@ -237,3 +259,10 @@ def _length(field: str, text: str) -> str:
     if len(text) > LONGEST_TEXT:
         return f"{field}: {text[:20]!r}… has {len(text)} characters, at most {LONGEST_TEXT} allowed"
     return ""
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)[:60]
+    except Exception:  # foreign: what a pollster yields may refuse to be shown, as may an endless int
+        return f"<{type(value).__name__}>"
