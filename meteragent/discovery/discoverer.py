@@ -1,0 +1,119 @@
+"""Asks discoveries for resources, each once a tick; apart from the poller, which several of them serve."""
+
+import logging
+from collections.abc import Iterable, Mapping, MutableMapping
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import msgspec
+
+from meteragent.discovery.base import Discovery
+from meteragent.errors import PluginUnavailable
+from meteragent.plugins.bind import Bound, bind
+from meteragent.plugins.contracts import DISCOVER
+from meteragent.plugins.isolation import Isolation
+from meteragent.plugins.reason import valid
+
+LOG = logging.getLogger(__name__)
+
+TIMEOUT = 60.0
+"""Seconds that a discovery is waited for when nobody says how long."""
+
+
+class Discovered(msgspec.Struct, frozen=True):
+    """What discoveries found, and in words which of them failed."""
+
+    resources: list[Any]
+    problems: list[str]
+
+
+class Discoverer:
+    """Answers ``name``, ``name:param`` and ``name://host/path``, whose parameter is ``host/path``.
+
+    May be asked from several threads. A discovery that hangs is abandoned like a pollster.
+    """
+
+    def __init__(
+        self,
+        discoveries: Mapping[str, Discovery | Any],
+        *,
+        conf: Any = None,
+        host: str = "",
+        manager: Any = None,
+    ) -> None:
+        """
+        :param discoveries: instances by entry-point name
+        :param manager: what the ancestor's discoveries are given
+        :raises PluginError: when one needs an argument that is not offered
+        """
+        self.manager = manager
+        self._given = {"conf": conf, "host": host}
+        self._bound: dict[str, Bound] = {
+            name: bind(each.discover, DISCOVER) for name, each in discoveries.items()
+        }
+        self._isolations = {name: Isolation(f"discovery {name}") for name in discoveries}
+        self._told: dict[str, str] = {}
+        """The problem of each URL that was logged last."""
+
+    def discover(
+        self, urls: Iterable[Any], cache: MutableMapping[Any, Any], timeout: float = TIMEOUT
+    ) -> Discovered:
+        """Resources of all URLs, in their order.
+
+        :param cache: of this tick; keeps the answer to each URL
+        :param timeout: seconds for each of them
+        """
+        resources: list[Any] = []
+        problems: list[str] = []
+        for url in urls:
+            found = self._once(valid(str(url)), cache, timeout)
+            resources += found.resources
+            problems += found.problems
+        return Discovered(resources, problems)
+
+    def close(self) -> None:
+        """Let idle threads end."""
+        for each in self._isolations.values():
+            each.close()
+
+    def _once(self, url: str, cache: MutableMapping[Any, Any], timeout: float) -> Discovered:
+        """The answer of this tick: whoever asks first asks the plugin, the others wait."""
+        mine: SimpleQueue[Discovered] = SimpleQueue()
+        answer = cache.setdefault(("discovery", url), mine)
+        if answer is mine:
+            found = self._ask(url, cache, timeout)
+        else:
+            try:
+                found = answer.get(timeout=timeout)
+            except Empty:
+                return Discovered([], [f"discovery {url!r}: no answer within {timeout:.3g} s"])
+        answer.put(found)  # for the next
+        return found
+
+    def _ask(self, url: str, cache: MutableMapping[Any, Any], timeout: float) -> Discovered:
+        name, _, param = url.partition(":")
+        found: list[Any] = []
+        if name not in self._bound:
+            problem = f"not installed or not loaded; there are {', '.join(sorted(self._bound)) or 'none'}"
+        else:
+            values = {
+                "param": param.removeprefix("//") or None,
+                "cache": cache,
+                "log": logging.getLogger(f"meteragent.discovery.{name}"),
+                "manager": self.manager,
+                **self._given,
+            }
+            call = self._bound[name]
+            try:
+                running = self._isolations[name].call(lambda: list(call(values)), timeout)
+            except (TimeoutError, PluginUnavailable) as error:
+                problem = str(error)
+            else:
+                found, problem = running.result or [], running.reason
+        if problem != self._told.get(url, ""):
+            self._told[url] = problem
+            if problem:
+                LOG.warning("discovery %r: %s", url, problem)
+            else:
+                LOG.info("discovery %r answers again", url)
+        return Discovered(found, [f"discovery {url!r}: {problem}"] if problem else [])

@@ -1,0 +1,79 @@
+"""Which plugins are installed; apart from loading, because a listing must not run foreign code."""
+
+import importlib.metadata
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from stevedore.named import NamedExtensionManager
+
+POLLSTER, DISCOVERY, PUBLISHER, STORAGE = "pollster", "discovery", "publisher", "storage"
+GROUPS = {
+    POLLSTER: "meteragent.poll",
+    DISCOVERY: "meteragent.discover",
+    PUBLISHER: "meteragent.publisher",
+    STORAGE: "meteragent.storage",
+}
+"""The entry-point group of each kind; that of a pollster goes on with its namespace."""
+
+
+class Found(msgspec.Struct, frozen=True, order=True):
+    """An entry point of ours that some distribution brings; its code was not touched yet."""
+
+    kind: str
+    namespace: str
+    """Group of the entry point, as ``meteragent.poll.host``."""
+    name: str
+    value: str
+    """Where the object is, as ``package.module:attribute``."""
+    distribution: str = ""
+    version: str = ""
+
+    @property
+    def label(self) -> str:
+        """How it is called in messages and in the config: ``pollster:host.cpu``, ``publisher:file``."""
+        inner = self.namespace.removeprefix(GROUPS[self.kind]).removeprefix(".")
+        return f"{self.kind}:{inner}.{self.name}" if inner else f"{self.kind}:{self.name}"
+
+    def load(self) -> Any:
+        """Import its module and get the object; foreign code, raises what it likes."""
+        return importlib.metadata.EntryPoint(self.name, self.value, self.namespace).load()
+
+
+class _EntryPoints(NamedExtensionManager[Any]):
+    """stevedore's list of a group, read anew.
+
+    Its cache on disk compares times as 32-bit floats, so that it does not see a distribution that
+    is installed again within two minutes, and it forgets which distribution an entry point is of.
+    """
+
+    def __init__(self, group: str) -> None:
+        super().__init__(group, names=[], on_missing_entrypoints_callback=None)
+
+    def list_entry_points(self) -> list[importlib.metadata.EntryPoint]:
+        return list(importlib.metadata.entry_points(group=self.namespace))
+
+
+def find(kind: str, namespaces: Iterable[str] = ()) -> list[Found]:
+    """The installed plugins of a kind by name, none of them imported.
+
+    :param kind: one of GROUPS
+    :param namespaces: those of pollsters, as in ``[polling] namespaces``; of no use for other kinds
+    """
+    group = GROUPS[kind]
+    groups = (
+        [f"{group}.{namespace}" for namespace in dict.fromkeys(namespaces)] if kind == POLLSTER else [group]
+    )
+    found = {
+        Found(
+            kind,
+            name,
+            entry.name,
+            entry.value,
+            entry.dist.name if entry.dist else "",
+            entry.dist.version if entry.dist else "",
+        )
+        for name in groups
+        for entry in _EntryPoints(name).list_entry_points()
+    }
+    return sorted(found)

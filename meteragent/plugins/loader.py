@@ -1,0 +1,176 @@
+"""Makes plugins out of what the catalog found, so that a broken one is named and harms no other."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+import msgspec
+from oslo_config import cfg
+
+from meteragent.errors import ConfigError, PluginError, PluginUnavailable
+from meteragent.plugins.bind import bind
+from meteragent.plugins.catalog import GROUPS, Found, find
+from meteragent.plugins.contracts import CONTRACTS
+from meteragent.plugins.reason import one_line
+
+LOG = logging.getLogger(__name__)
+
+OPTS = [
+    cfg.ListOpt(
+        "disable",
+        default=[],
+        help="Patterns of plugins that are not loaded, separated by commas, e.g. pollster:host.disk* or "
+        "publisher:file. A pattern is matched against <kind>:<name>, for pollsters "
+        "pollster:<namespace>.<name>; @<distribution> behind it means the plugin of that distribution only. "
+        "* stands for any text, ? for any character.",
+    ),
+]
+"""Options of the group ``plugins``."""
+
+State = Literal["loaded", "disabled", "unavailable", "failed", "installed"]
+
+
+class Plugin(msgspec.Struct, frozen=True):
+    """A plugin and what became of it; ``object`` is None unless it is loaded."""
+
+    kind: str
+    name: str
+    label: str
+    state: State
+    reason: str
+    distribution: str
+    version: str
+    object: Any = None
+
+
+def check_patterns(disabled: Sequence[str]) -> None:
+    """See that each pattern begins with a kind of plugin.
+
+    :raises ConfigError: naming the pattern and what is allowed
+    """
+    for pattern in disabled:
+        if pattern.partition(":")[0] not in GROUPS or ":" not in pattern:
+            raise ConfigError(
+                f"[plugins] disable: {pattern!r} begins with no kind of plugin; allowed: "
+                + ", ".join(f"{kind}:…" for kind in GROUPS)
+            )
+
+
+def load(found: Iterable[Found], values: Mapping[str, Any], disabled: Sequence[str] = ()) -> list[Plugin]:
+    """Make one instance of each, in the order given; nothing a plugin does at it comes out.
+
+    Of several plugins with one name none is loaded: which is meant is for the config to say.
+
+    :param values: what constructors may name as arguments; ``log`` is added
+    :param disabled: patterns, as in ``[plugins] disable``
+    """
+    found = list(found)
+    allowed = [each for each in found if not _pattern(each, disabled)]
+    plugins = [
+        _disabled(each, disabled) if each not in allowed else _loaded(each, allowed, values) for each in found
+    ]
+    kinds = {each.kind for each in found}
+    for pattern in disabled:
+        if pattern.partition(":")[0] in kinds and not any(_pattern(each, [pattern]) for each in found):
+            LOG.warning("[plugins] disable: %r matches none of the plugins found", pattern)
+    return plugins
+
+
+def look(found: Iterable[Found], disabled: Sequence[str] = ()) -> list[Plugin]:
+    """What can be told of plugins without touching their code: those not disabled are ``installed``."""
+    found = list(found)
+    allowed = [each for each in found if not _pattern(each, disabled)]
+    return [
+        _disabled(each, disabled)
+        if each not in allowed
+        else _plugin(each, "failed" if _clash(each, allowed) else "installed", _clash(each, allowed), None)
+        for each in found
+    ]
+
+
+def load_one(kind: str, name: str, values: Mapping[str, Any], disabled: Sequence[str] = ()) -> Any:
+    """The one plugin that the config asks for by name, made anew at each call.
+
+    :raises ConfigError: when it is not installed or disabled; also as its constructor raises it
+    :raises PluginError: when it cannot be loaded
+    :raises PluginUnavailable: as it says itself
+    """
+    installed = find(kind)
+    found = [each for each in installed if each.name == name and not _pattern(each, disabled)]
+    if not found:
+        names = ", ".join(sorted({each.name for each in installed})) or "none"
+        off = any(each.name == name for each in installed)
+        why = "disabled by [plugins] disable" if off else "not installed"
+        raise ConfigError(f"{kind} {name!r} is {why}; installed: {names}")
+    clash = _clash(found[0], found)
+    if clash:
+        raise PluginError(f"{found[0].label}: {clash}")
+    try:
+        return _made(found[0], values)
+    except (ConfigError, PluginUnavailable):
+        raise
+    except PluginError as error:
+        raise PluginError(f"{found[0].label}: {error}") from None
+    except (Exception, SystemExit) as error:  # boundary: import, constructor and attributes of a plugin
+        raise PluginError(f"{found[0].label}: {one_line(error)}") from error
+
+
+def _loaded(found: Found, others: Iterable[Found], values: Mapping[str, Any]) -> Plugin:
+    made: Any = None
+    state: State = "failed"
+    reason = _clash(found, others)
+    if not reason:
+        try:
+            made = _made(found, values)
+            state = "loaded"
+        except PluginUnavailable as error:
+            state, reason = "unavailable", " ".join(str(error).split())
+        except PluginError as error:
+            reason = str(error)
+        except (Exception, SystemExit) as error:  # boundary: import, constructor and attributes of a plugin
+            LOG.debug("%s cannot be loaded", found.label, exc_info=True)
+            reason = one_line(error)
+    if state == "failed":
+        LOG.warning("%s is not used: %s", found.label, reason)
+    elif state == "unavailable":
+        LOG.info("%s has nothing to do here: %s", found.label, reason)
+    return _plugin(found, state, reason, made)
+
+
+def _made(found: Found, values: Mapping[str, Any]) -> Any:
+    """An instance that keeps the contract of its kind."""
+    factory = found.load()
+    if not callable(factory):
+        raise PluginError(f"wanted a class at {found.value}; found {factory!r:.60}")
+    values = {"log": logging.getLogger(f"meteragent.{found.kind}.{found.name}"), **values}
+    made = bind(factory, values)(values)
+    CONTRACTS[found.kind].check(made)
+    return made
+
+
+def _clash(found: Found, others: Iterable[Found]) -> str:
+    """Why it cannot be told from another of its name; empty when it can."""
+    same = sorted(each for each in others if each.name == found.name)
+    if len({(each.value, each.distribution) for each in same}) < 2:
+        return ""
+    sides = " and ".join(f"{each.label} ({each.value}) of {each.distribution or 'nobody'}" for each in same)
+    return f"the name {found.name!r} is brought twice, by {sides}; disable one, e.g. " + (
+        f"{found.label}@{found.distribution}"
+    )
+
+
+def _pattern(found: Found, disabled: Sequence[str]) -> str:
+    """The pattern that disables it; empty when none does."""
+    names = (found.label, f"{found.label}@{found.distribution}")
+    return next((each for each in disabled if any(fnmatchcase(name, each) for name in names)), "")
+
+
+def _disabled(found: Found, disabled: Sequence[str]) -> Plugin:
+    return _plugin(found, "disabled", f"by {_pattern(found, disabled)!r} in [plugins] disable", None)
+
+
+def _plugin(found: Found, state: State, reason: str, made: Any) -> Plugin:
+    return Plugin(
+        found.kind, found.name, found.label, state, reason, found.distribution, found.version, made
+    )  # fmt: skip

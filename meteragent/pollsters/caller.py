@@ -1,0 +1,220 @@
+"""A pollster as one polling source calls it: its resources, its arguments, its threads, its health."""
+
+import inspect
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from meteragent.batch import Poll
+from meteragent.clock import Clock
+from meteragent.errors import NotFound
+from meteragent.plugins.bind import bind
+from meteragent.plugins.contracts import GET_SAMPLES
+from meteragent.plugins.isolation import Isolation
+from meteragent.plugins.reason import valid
+from meteragent.pollsters.ancestor import Manager
+from meteragent.pollsters.calls import Call
+from meteragent.pollsters.definition import PollingSource
+from meteragent.pollsters.limits import Limits
+from meteragent.pollsters.sharing import Sharing
+
+DISCOVERY_SHARE = 0.9
+"""Part of the time left that a discovery may take, so that its failure can still be told."""
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What the pollsters of a source have in common."""
+
+    manager: Manager
+    clock: Clock
+    limits: Limits
+    sharing: Sharing
+    sample_source: str
+    host: str
+
+
+class Health(msgspec.Struct, frozen=True):
+    """How a pollster fares in a polling source."""
+
+    polling_source: str
+    pollster: str
+    state: str
+    """``loaded`` or ``disabled``."""
+    reason: str
+    outcome: str
+    """Of its last poll; empty before the first."""
+    late: int
+    """Samples that it yielded after it was abandoned; they were let go."""
+    abandoned: int
+    """Abandoned calls that still run."""
+
+
+class Caller:
+    """Makes the calls of one pollster for one polling source."""
+
+    def __init__(self, name: str, pollster: Any, source: PollingSource, around: Surroundings) -> None:
+        """
+        :raises PluginError: when it needs an argument that is not offered
+        """
+        self.name, self.polling_source = name, str(source.name)
+        self.clock, self.limits, self.sample_source = around.clock, around.limits, around.sample_source
+        self._pollster, self._around = pollster, around
+        meters = declared(pollster)
+        self._entry = source.entry_for(meters or [name])
+        self._supports = source.supports if meters else None
+        self._seat = (source.interval, name)
+        self._bound = bind(pollster.get_samples, GET_SAMPLES)
+        function = inspect.unwrap(pollster.get_samples)
+        self.asynchronous = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+        self._isolation = Isolation(f"{self.polling_source}/{name}", self.limits.max_abandoned)
+        self.last: Poll | None = None
+        self._given_up: set[str] = set()
+        self._claimed: set[str] = set()
+        self._abandoned: list[Call] = []
+        self._late = 0
+        self._call: Call | None = None
+        around.sharing.join(self._seat)
+
+    def selected(self, meter: str) -> bool:
+        """Whether samples of a meter are wanted; all are of a pollster that does not say what it yields."""
+        return self._supports is None or self._supports(meter)
+
+    def get_samples(self, call: Call, resources: list[Any]) -> Any:
+        """Call the plugin."""
+        around = self._around
+        return self._bound(
+            {
+                "resources": resources,
+                "cache": call.cache,
+                "at": call.tick,
+                "conf": around.manager.conf,
+                "host": around.host,
+                "log": logging.getLogger(f"meteragent.pollster.{self.name}"),
+                "manager": around.manager,
+            }
+        )
+
+    def resources(self, call: Call) -> list[Any] | None:
+        """What the call is for; None when there is nothing to ask for.
+
+        :raises NotFound: when discovery failed and there is nothing else
+        """
+        if "resources" not in self._bound.names:
+            return []
+        found = list(self._entry.resources)
+        asked: Sequence[Any] = self._entry.discovery
+        found += self._discovered(call, asked)
+        default = None if found else getattr(self._pollster, "default_discovery", None)
+        if default:
+            asked = [*asked, default]
+            found += self._discovered(call, [default])
+        if not found and call.problems:
+            raise NotFound("; ".join(call.problems))
+        if not found and not asked:
+            return []  # nobody is to tell it what to read: it knows by itself
+        return self._own(call, {key_of(resource): resource for resource in found})
+
+    def give_up(self, error: BaseException) -> list[str]:
+        """Never ask again for the resources of a permanent error; their keys, none for another error."""
+        if not any(kind.__name__ == "PollsterPermanentError" for kind in type(error).__mro__):
+            return []
+        failed = [key_of(resource) for resource in getattr(error, "fail_res_list", None) or ()]
+        self._given_up.update(failed)
+        return failed
+
+    def start(self, call: Call) -> None:
+        """Let a call run.
+
+        :raises PluginUnavailable: when too many abandoned ones still run
+        """
+        self._clear()
+        call.running = self._isolation.start(call.run, lambda _: call.ended())
+        self._call = call
+
+    def settle(self, call: Call) -> None:
+        """Take note that a call ended; its thread is kept."""
+        self._call = None
+        if call.running is not None:
+            self._isolation.settle(call.running)
+
+    def abandon(self, call: Call) -> None:
+        """Wait for a call no more."""
+        self._call = None
+        self._abandoned.append(call)
+        call.stop()
+        if call.running is not None:
+            self._isolation.abandon(call.running)
+            call.interrupt()
+
+    def _clear(self) -> None:
+        """Let go of a call that was told to stop and was not waited for."""
+        last = self._call
+        if last is not None and last.running is not None:
+            (self.settle if last.running.done else self.abandon)(last)
+
+    def close(self) -> None:
+        """Let the idle thread end."""
+        self._isolation.close()
+
+    def health(self) -> Health:
+        """How it fares."""
+        running = len(self._isolation.abandoned())
+        disabled = running >= self.limits.max_abandoned
+        last = self.last
+        return Health(
+            self.polling_source,
+            self.name,
+            "disabled" if disabled else "loaded",
+            f"{running} abandoned calls are still running" if disabled else last.reason if last else "",
+            last.outcome if last else "",
+            self._count_late(),
+            running,
+        )
+
+    def _count_late(self) -> int:
+        ended = [call for call in self._abandoned if call.running and not call.running.alive]
+        for call in ended:
+            self._late += len(call.samples) + len(call.turned)
+            self._abandoned.remove(call)
+        return self._late + sum(len(call.samples) + len(call.turned) for call in self._abandoned)
+
+    def _discovered(self, call: Call, urls: Iterable[Any]) -> list[Any]:
+        discoverer = self._around.manager.discoverer
+        left = (call.deadline - self.clock.monotonic()) * DISCOVERY_SHARE
+        if not urls or discoverer is None:
+            return []
+        found = discoverer.discover(urls, call.cache, max(left, 0.0))
+        call.problems += found.problems
+        return found.resources
+
+    def _own(self, call: Call, found: Mapping[str, Any]) -> list[Any] | None:
+        """Those of the resources that this source has to poll."""
+        fit = [key for key in found if key not in self._given_up]
+        self._claimed = self._around.sharing.claim(self._seat, self.polling_source, fit, self._claimed)
+        own = [found[key] for key in fit if key in self._claimed]
+        if not found:
+            call.remarks.append("no resources found")
+        if len(fit) < len(found):
+            call.remarks.append(f"{len(found) - len(fit)} resources were given up for good")
+        if len(own) < len(fit):
+            call.remarks.append(f"{len(fit) - len(own)} resources are polled by another polling source")
+        call.resources = len(own)
+        return own or None
+
+
+def declared(pollster: Any) -> list[str]:
+    """The meters that a pollster says it can yield."""
+    return list(getattr(pollster, "meters", None) or ())
+
+
+def key_of(resource: Any) -> str:
+    """What tells a resource from the others of its pollster: its id if it has one, else its text.
+
+    Runs foreign code.
+    """
+    if isinstance(resource, str):
+        return valid(resource)
+    key = resource.get("id") if isinstance(resource, Mapping) else getattr(resource, "id", None)
+    return valid(str(key if isinstance(key, str | int) else resource))

@@ -1,0 +1,210 @@
+"""One call of a pollster at a tick, from its resources to its last sample; runs in a thread of its own."""
+
+import inspect
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from meteragent.clock import Clock
+from meteragent.plugins.isolation import Running
+from meteragent.plugins.reason import valid
+from meteragent.pollsters.limits import Limits
+from meteragent.pollsters.refusals import Turned, turned
+from meteragent.sample import Sample, accepted
+
+if TYPE_CHECKING:
+    from meteragent.pollsters.asynchronous import Loop
+
+BLOCK = 1000
+"""Samples after which a pollster hands over what it yielded."""
+BLOCK_BYTES = 1 << 20
+"""Bytes of metadata after which it does so with fewer."""
+_AHEAD = 4
+"""Blocks that it may be ahead of the journal."""
+_REMEMBERED = 4096
+"""Names of selected meters that a call remembers."""
+
+
+class Enough(Exception):
+    """Ends a call that shall yield no more."""
+
+
+class Polled(Protocol):
+    """What a call needs to know of its pollster in its polling source."""
+
+    name: str
+    polling_source: str
+    sample_source: str
+    clock: Clock
+    limits: Limits
+    asynchronous: bool
+
+    def resources(self, call: "Call") -> list[Any] | None:
+        """What the call is for; None when there is nothing to ask for."""
+
+    def get_samples(self, call: "Call", resources: list[Any]) -> Any:
+        """Call the plugin."""
+
+    def selected(self, meter: str) -> bool:
+        """Whether samples of a meter are wanted."""
+
+    def give_up(self, error: BaseException) -> list[str]:
+        """Keys of the resources that an error is permanent for."""
+
+
+class Block(NamedTuple):
+    """Says that a call yielded so many things, with so many bytes of metadata, or that it ended."""
+
+    call: "Call"
+    yielded: int
+    weight: int
+
+
+class Call:
+    """What one call yielded so far, and how it went.
+
+    The thread of the call only appends to ``samples`` and ``turned``; the thread that polls only
+    takes from their front. So neither needs a lock, and nothing is lost when the call is given up.
+    """
+
+    def __init__(
+        self,
+        caller: Polled,
+        tick: int,
+        cache: dict[Any, Any],
+        deadline: float,
+        signals: "SimpleQueue[Block]",
+    ) -> None:
+        """
+        :param deadline: on the monotonic clock
+        :param signals: told when a block is full, and at the end
+        """
+        self.caller, self.tick, self.cache, self.deadline = caller, tick, cache, deadline
+        self.samples: list[Sample] = []
+        self.turned: list[Turned] = []
+        self.began = 0
+        self.started = 0.0
+        self.resources = 0
+        self.failed: list[str] = []
+        self.problems: list[str] = []
+        """What went wrong although it went on."""
+        self.remarks: list[str] = []
+        """What should be known of a poll that went well."""
+        self.running: Running | None = None
+        self.stopping = False
+        self._signals = signals
+        self._room: SimpleQueue[None] = SimpleQueue()
+        for _ in range(_AHEAD):
+            self._room.put(None)
+        self._loop: Loop | None = None
+
+    def run(self) -> None:
+        """Poll; raises whatever the plugin raises."""
+        clock = self.caller.clock
+        self.began, self.started = clock.wall(), clock.monotonic()
+        resources = self.caller.resources(self)
+        if resources is None:
+            return
+        try:
+            self._iterate(self.caller.get_samples(self, resources))
+        except BaseException as error:
+            self.failed = self.caller.give_up(error)
+            raise
+
+    def ended(self) -> None:
+        """Say that it ended."""
+        self._signals.put(Block(self, BLOCK, 0))
+
+    def take(self, count: int = BLOCK) -> tuple[list[Sample], list[Turned]]:
+        """The first of what was not taken yet, so many of each at most."""
+        samples, others = self.samples[:count], self.turned[:count]
+        del self.samples[: len(samples)], self.turned[: len(others)]
+        return samples, others
+
+    def make_room(self) -> None:
+        """Let it yield one more block."""
+        self._room.put(None)
+
+    def stop(self) -> None:
+        """Ask it to yield no more."""
+        self.stopping = True
+        self._room.put(None)
+
+    def interrupt(self) -> None:
+        """End it, if that can be."""
+        if (self._loop is None or not self._loop.cancel()) and self.running is not None:
+            self.running.interrupt()
+
+    def _iterate(self, result: Any) -> None:
+        keep = self._keeper()
+        # a decorator may hide from inspect, once and for all, what comes out of it
+        if self.caller.asynchronous or inspect.isawaitable(result) or hasattr(result, "__aiter__"):
+            from meteragent.pollsters.asynchronous import Loop  # asyncio is big, and few pollsters need it
+
+            self._loop = Loop()
+            self._loop.run(result, keep)
+            return
+        iterator = iter(result)
+        try:
+            for sample in iterator:
+                keep(sample)
+        finally:
+            if inspect.isgenerator(iterator):
+                iterator.close()
+
+    def _keeper(self) -> Callable[[Any], None]:
+        """The function that each yielded thing goes through; the only code that runs per sample."""
+        tick, source = self.tick, self.caller.sample_source
+        append, turn, selected = self.samples.append, self.turned.append, self.caller.selected
+        limits = self.caller.limits
+        block = min(BLOCK, limits.batch_size)
+        known: set[str] = set()
+        total, weight = 0, 0
+        left = full = min(block, limits.max_samples)
+
+        def keep(sample: Any) -> None:
+            nonlocal left, weight
+            try:
+                kept = accepted(sample, tick, source)
+                size = len(kept.resource_metadata.json)  # type: ignore[union-attr]
+            except Exception as error:  # boundary: what a plugin yields may raise when it is looked at
+                if self._unwanted(sample):
+                    return
+                turn(turned(sample, error))
+            else:
+                if kept.name not in known:
+                    if not selected(kept.name):
+                        return
+                    if len(known) < _REMEMBERED:
+                        known.add(kept.name)
+                append(kept)
+                weight += size
+            left -= 1
+            if not left or weight >= BLOCK_BYTES:
+                hand_over()
+
+        def hand_over() -> None:
+            nonlocal left, full, total, weight
+            total += full - left
+            self._hand_over(Block(self, full - left, weight), total)
+            weight = 0
+            left = full = min(block, limits.max_samples - total)
+
+        return keep
+
+    def _hand_over(self, block: Block, total: int) -> None:
+        """Tell of a full block and wait for room; ends the call when it shall yield no more."""
+        self._signals.put(block)
+        self._room.get()
+        if self.stopping:
+            raise Enough("stopped")
+        if total >= self.caller.limits.max_samples:
+            raise Enough(f"the limit of {self.caller.limits.max_samples} samples is reached")
+
+    def _unwanted(self, sample: Any) -> bool:
+        """Whether a thing that is no good would not have been selected anyway."""
+        try:
+            name = sample.name
+            return type(name) is str and not self.caller.selected(valid(name))
+        except Exception:  # boundary: attributes of what a plugin yielded
+            return False

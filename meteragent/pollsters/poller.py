@@ -1,0 +1,128 @@
+"""Polls one polling source at its ticks; the engine that stands between pollsters and journal."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from meteragent.batch import Batch, Poll, Refused
+from meteragent.clock import SECOND, Clock
+from meteragent.failpoints import reach
+from meteragent.pollsters.ancestor import Manager
+from meteragent.pollsters.batches import Journal
+from meteragent.pollsters.caller import Caller, Health, Surroundings, declared
+from meteragent.pollsters.definition import PollingSource
+from meteragent.pollsters.limits import Limits
+from meteragent.pollsters.sharing import Sharing
+from meteragent.pollsters.tick import Tick
+
+LOG = logging.getLogger(__name__)
+
+
+def matching(source: PollingSource, pollsters: Mapping[str, Any]) -> dict[str, Any]:
+    """The pollsters that a polling source selects: by a meter they declare, else by their own name."""
+    return {
+        name: pollster
+        for name, pollster in pollsters.items()
+        if any(source.supports(meter) for meter in declared(pollster) or [name])
+    }
+
+
+class Poller:
+    """Polls the pollsters of one polling source.
+
+    Life: constructed, ``poll`` once for each tick from one thread at a time, ``close``. Each
+    pollster runs in a daemon thread of its own. The same with a ``Collected`` for a journal polls
+    without storing anything.
+    """
+
+    def __init__(
+        self,
+        source: PollingSource,
+        pollsters: Mapping[str, Any],
+        manager: Manager,
+        journal: Journal,
+        *,
+        clock: Clock | None = None,
+        limits: Limits | None = None,
+        sharing: Sharing | None = None,
+        sample_source: str = "openstack",
+        host: str = "",
+    ) -> None:
+        """
+        :param pollsters: instances by entry-point name; those that do not match are left out
+        :param manager: holds the conf and the discoverer
+        :param sharing: the same for all pollers of an agent
+        :param sample_source: the source that samples are given
+        :raises PluginError: when a pollster needs an argument that is not offered
+        """
+        self.name = str(source.name)
+        self._clock, self._limits = clock or Clock(), limits or Limits()
+        around = Surroundings(
+            manager, self._clock, self._limits, sharing or Sharing(), sample_source, host
+        )  # fmt: skip
+        self._callers = [
+            Caller(name, pollster, source, around) for name, pollster in matching(source, pollsters).items()
+        ]
+        self._journal = journal
+        self._timeout = self._limits.seconds(source.interval)
+        self._owed: list[Poll] = []
+
+    @property
+    def pollsters(self) -> list[str]:
+        """Names of those it polls."""
+        return [caller.name for caller in self._callers]
+
+    def poll(self, tick: int) -> None:
+        """Poll once; returns when all pollsters ended or their time is over, and all is journaled.
+
+        :param tick: the instant that the samples are given, microseconds since the epoch
+        :raises Unavailable: when the journal took nothing of it; when it took a part, the rows of
+            the rest go with the next tick
+        """
+        reach("poll")
+        late = (self._clock.wall() - tick) / SECOND
+        timeout = self._timeout - late if 0 < late < self._timeout / 2 else self._timeout
+        run = Tick(tick, self._clock, self._limits, timeout, self._journal, self._owed)
+        run.run(self._callers)
+        for caller, row in run.rows():
+            self._tell(caller, row)
+
+    def health(self) -> list[Health]:
+        """How each pollster fares."""
+        return [caller.health() for caller in self._callers]
+
+    def close(self) -> None:
+        """Let the idle threads end."""
+        for caller in self._callers:
+            caller.close()
+
+    def _tell(self, caller: Caller, row: Poll) -> None:
+        """Log how a pollster fared when that is news."""
+        before, caller.last = caller.last, row
+        if before is not None and (before.outcome, before.reason) == (row.outcome, row.reason):
+            return
+        if row.outcome != "complete":
+            LOG.warning(
+                "polling source %s: pollster %s: %s after %d samples: %s",
+                self.name, caller.name, row.outcome, row.samples, row.reason,
+            )  # fmt: skip
+        elif before is not None and before.outcome != "complete":
+            LOG.info("polling source %s: pollster %s is complete again", self.name, caller.name)
+        elif row.reason:
+            LOG.info("polling source %s: pollster %s: %s", self.name, caller.name, row.reason)
+
+
+class Collected:
+    """A journal that only collects: for looking at a poll without storing it."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.refused: list[Refused] = []
+        self.read = 0
+
+    def __call__(self, batch: Batch, refused: list[Refused], read: int) -> Batch:
+        """Take a batch."""
+        self.batches.append(batch)
+        self.refused += refused
+        self.read += read
+        return batch

@@ -1,0 +1,40 @@
+"""Sees that a resource which two polling sources of equal interval give to one pollster is polled once."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+Seat = tuple[int, str]
+"""Interval in seconds and name of a pollster."""
+
+
+class Sharing:
+    """Which polling source polls which resource, shared by all pollers of an agent.
+
+    Whoever polls a resource first keeps it until it is no longer among its resources; another
+    source of the same interval leaves it out meanwhile, whatever the offsets of their ticks.
+    Claims are made in worker threads: a claim is one operation on a dict, which needs no lock.
+    """
+
+    def __init__(self) -> None:
+        self._members: Counter[Seat] = Counter()
+        self._owners: dict[Seat, dict[str, str]] = {}
+
+    def join(self, seat: Seat) -> None:
+        """Say that one more source may poll; before the first poll."""
+        self._members[seat] += 1
+        self._owners.setdefault(seat, {})
+
+    def claim(self, seat: Seat, source: str, keys: Iterable[str], before: set[str]) -> set[str]:
+        """Which of these resources the source has to poll.
+
+        :param keys: of the resources it was given now
+        :param before: those it had to poll the last time; what is no longer given is let go
+        """
+        keys = set(keys)
+        if self._members[seat] < 2:
+            return keys
+        owners = self._owners[seat]
+        for key in before - keys:
+            if owners.get(key) == source:
+                del owners[key]
+        return {key for key in keys if owners.setdefault(key, source) == source}

@@ -1,0 +1,145 @@
+"""Runs the pollsters of one tick side by side and waits for them; apart from what lasts between ticks."""
+
+import contextlib
+from collections.abc import Sequence
+from queue import Empty, SimpleQueue
+
+from meteragent.batch import Outcome, Poll
+from meteragent.clock import SECOND, Clock
+from meteragent.errors import PluginUnavailable, Unavailable
+from meteragent.pollsters.batches import Account, Batches, Journal
+from meteragent.pollsters.caller import Caller
+from meteragent.pollsters.calls import BLOCK, Block, Call, Enough
+from meteragent.pollsters.limits import Limits
+
+LINGER = 0.5
+"""Seconds that what was yielded waits for more, while pollsters are still running."""
+
+
+class Tick:
+    """One tick of a polling source."""
+
+    def __init__(
+        self, tick: int, clock: Clock, limits: Limits, timeout: float, journal: Journal, owed: list[Poll]
+    ) -> None:
+        """
+        :param timeout: seconds from now
+        :param owed: rows of an earlier tick, to be journaled with the first batch
+        """
+        self._accounts: dict[Call, Account] = {}
+        self._tick, self._clock, self._limits = tick, clock, limits
+        self._timeout, self._deadline = timeout, clock.monotonic() + timeout
+        self._signals: SimpleQueue[Block] = SimpleQueue()
+        self._callers: dict[Call, Caller] = {}
+        self._open: set[Call] = set()
+        self._journal, self._owed = journal, owed
+
+    def run(self, callers: Sequence[Caller]) -> None:
+        """Poll all of them and journal what they yield.
+
+        When the journal holds half-way, nobody is waited for and what is missing stands in rows
+        that are owed.
+
+        :raises Unavailable: when the journal takes nothing of it
+        """
+        cache: dict[object, object] = {}
+        now = self._clock.wall()
+        for caller in callers:
+            call = Call(caller, self._tick, cache, self._deadline, self._signals)
+            self._accounts[call] = Account(call, now)
+            self._callers[call] = caller
+        self._batches = Batches(self._journal, self._limits, self._accounts.values(), self._owed)
+        try:
+            for call in self._accounts:
+                self._start(call)
+            self._wait()
+            if self._batches.pending:
+                self._batches.commit()
+        except Unavailable as error:
+            if not self._batches.begun:
+                raise
+            self._owed += self._batches.cut_off(self._clock.wall(), error)
+        finally:
+            for call in self._open:
+                call.stop()
+
+    def rows(self) -> list[tuple[Caller, Poll]]:
+        """The poll row of each pollster."""
+        return [(self._callers[call], account.row()) for call, account in self._accounts.items()]
+
+    def _start(self, call: Call) -> None:
+        try:
+            self._callers[call].start(call)
+        except PluginUnavailable as error:
+            self._end(call, "failed", str(error))
+        else:
+            self._open.add(call)
+
+    def _wait(self) -> None:
+        clock = self._clock
+        look = clock.monotonic() + LINGER
+        while self._open:
+            now = clock.monotonic()
+            with contextlib.suppress(Empty):
+                self._heard(self._signals.get(timeout=max(0.0, min(look, self._deadline) - now)))
+            now = clock.monotonic()
+            if now >= self._deadline:
+                self._give_up()
+            elif now >= look:
+                for call in tuple(self._open):
+                    self._take(call)
+                if self._open and self._batches.pending:
+                    self._batches.commit()
+                look = clock.monotonic() + LINGER
+
+    def _heard(self, block: Block) -> None:
+        """A call has a block full, or ended."""
+        call = block.call
+        if call not in self._open:
+            return
+        running = call.running
+        ended = running is not None and running.done
+        self._take(call, block.yielded, block.weight)
+        call.make_room()
+        if not ended or running is None:
+            return
+        while call.samples or call.turned:
+            self._take(call)
+        self._open.discard(call)
+        self._callers[call].settle(call)
+        account = self._accounts[call]
+        self._end(call, *_outcome(call, account, running.error, running.reason))
+
+    def _give_up(self) -> None:
+        """The time is over: keep what there is."""
+        while True:
+            try:
+                self._heard(self._signals.get_nowait())
+            except Empty:
+                break
+        for call in tuple(self._open):
+            self._callers[call].abandon(call)
+            while call.samples or call.turned:
+                self._take(call)
+            self._open.discard(call)
+            self._end(call, "timed out", f"not finished after {self._timeout:.3g} s")
+
+    def _take(self, call: Call, count: int = BLOCK, weight: int = 0) -> None:
+        samples, others = call.take(count)
+        if samples or others:
+            self._batches.add(self._accounts[call], samples, others, weight)
+
+    def _end(self, call: Call, outcome: Outcome, reason: str) -> None:
+        account = self._accounts[call]
+        spent = self._clock.monotonic() - call.started if call.began else 0.0
+        account.ended = (call.began or account.began) + int(spent * SECOND)
+        account.outcome, account.reason = outcome, reason
+        self._batches.end(account)
+
+
+def _outcome(call: Call, account: Account, error: BaseException | None, reason: str) -> tuple[Outcome, str]:
+    if error is None:
+        return ("partial" if call.problems else "complete"), ""
+    if isinstance(error, Enough):
+        return "partial", str(error)
+    return ("partial" if account.samples or 0 < len(call.failed) < call.resources else "failed"), reason

@@ -1,0 +1,287 @@
+"""Polls: what reaches the journal, in which batches, with which rows."""
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from meteragent import wire
+from meteragent.batch import Batch, Begun, Poll, Provenance, Refused
+from meteragent.errors import PluginError, Unavailable
+from meteragent.pollsters.limits import Limits
+from meteragent.pollsters.poller import Poller, matching
+from meteragent.sample import Sample
+from meteragent.testing.fakes import NOON, CallPollster, FakeClock, ListPollster, sample
+from tests.pollsters.polling import Polling, source
+
+
+def many(count: int, **fields: Any) -> CallPollster:
+    """Yields so many samples."""
+    return CallPollster(lambda _: (sample(volume=number, **fields) for number in range(count)))
+
+
+def test_a_quick_tick_is_one_batch() -> None:
+    """Samples, provenance and poll rows of all pollsters go to the journal in one call."""
+    polling = Polling(
+        {"one": ListPollster(sample(name="a"), sample(name="b")), "two": ListPollster(sample(name="c"))},
+        clock=FakeClock(),
+    )
+
+    polling.poll(NOON)
+
+    (batch,) = polling.batches
+    assert {each.name for each in batch.samples} == {"a", "b", "c"}
+    assert all((each.timestamp, each.source) == (NOON, "test") for each in batch.samples)
+    assert sorted(batch.provenance, key=str) == [Provenance("s", "one", 2), Provenance("s", "two", 1)]
+    assert batch.begun == []
+    assert polling.row("one") == Poll("s", NOON, "one", NOON, NOON, 0, 2, "complete")
+    assert polling.collected.read == 3
+
+
+def test_a_large_tick_is_several_batches() -> None:
+    """No batch is larger than its limit; the first names the polls under way, the last has the row."""
+    polling = Polling({"big": many(25_000)}, limits=Limits(batch_size=4000))
+
+    polling.poll(NOON)
+
+    assert [each.volume for each in polling.samples] == list(range(25_000))
+    assert all(len(batch.samples) <= 4000 for batch in polling.batches)
+    first, *_, last = polling.batches
+    assert first.begun == [Begun("s", NOON, "big", polling.row("big").began)]
+    assert first.polls == []
+    assert not any(batch.begun for batch in polling.batches[1:])
+    assert [row.samples for row in last.polls] == [25_000]
+    assert last.samples
+
+
+def test_a_batch_is_limited_by_its_metadata() -> None:
+    """Samples with much metadata are journaled a few at a time."""
+    polling = Polling(
+        {"fat": many(100, resource_metadata={"x": "y" * 200_000})}, limits=Limits(batch_bytes=2 << 20)
+    )
+
+    polling.poll()
+
+    assert len(polling.samples) == 100
+    assert max(len(batch.samples) for batch in polling.batches) <= 12
+
+
+def test_a_pollster_that_yields_for_ever_fills_no_memory() -> None:
+    """While the journal is slow a pollster is a few blocks ahead at most, and the limit ends it."""
+    yielded = 0
+    furthest = 0
+    taken = 0
+
+    def endless(_: list[Any]) -> Iterator[Sample]:
+        nonlocal yielded
+        while True:
+            yielded += 1
+            yield sample(volume=yielded)
+
+    def journal(batch: Batch, refused: list[Refused], read: int) -> Batch:
+        nonlocal furthest, taken
+        time.sleep(0.005)
+        furthest = max(furthest, yielded - taken)
+        taken += len(batch.samples)
+        return polling.collected(batch, refused, read)
+
+    limits = Limits(batch_size=1000, max_samples=50_000)
+    polling = Polling({"endless": CallPollster(endless)}, limits=limits, journal=journal)
+
+    polling.poll()
+
+    row = polling.row("endless")
+    assert (row.outcome, row.samples, row.reason) == (
+        "partial",
+        50_000,
+        "the limit of 50000 samples is reached",
+    )
+    assert len(polling.samples) == yielded == 50_000
+    assert furthest < 10_000
+
+
+def test_what_a_slow_pollster_yields_is_journaled_meanwhile() -> None:
+    """Half a second after it came, a sample is journaled although its pollster goes on."""
+    seen: list[tuple[int, list[Begun]]] = []
+    go_on = threading.Event()
+
+    def slow(_: list[Any]) -> Iterator[Sample]:
+        yield sample(name="early")
+        go_on.wait(5)
+        yield sample(name="late")
+
+    def journal(batch: Batch, refused: list[Refused], read: int) -> Batch:
+        seen.append((len(batch.samples), batch.begun))
+        go_on.set()
+        return polling.collected(batch, refused, read)
+
+    polling = Polling({"slow": CallPollster(slow), "quick": ListPollster(sample())}, journal=journal)
+    polling.poll(NOON)
+
+    assert [count for count, _ in seen] == [2, 1]
+    assert [each.pollster for each in seen[0][1]] == ["slow"]
+    assert [row.pollster for row in polling.rows] == ["quick", "slow"]
+
+
+def test_samples_of_other_meters_are_dropped() -> None:
+    """A sample whose meter the source does not select is not counted, good or bad."""
+    pollster = ListPollster(
+        sample(name="cpu.a"), sample(name="mem"),
+        sample(name="cpu.b", volume=None), sample(name="mem", volume=None),
+        meters=("cpu.a", "mem"),
+    )  # fmt: skip
+    polling = Polling({"p": pollster}, "meters: ['cpu.*']")
+
+    polling.poll()
+
+    assert [each.name for each in polling.samples] == ["cpu.a"]
+    assert [(each.reason, each.samples) for each in polling.refused] == [("volume: None is no number", 1)]
+    assert polling.row("p").reason == "1 samples refused"
+
+
+def test_a_pollster_without_meters_is_selected_whole() -> None:
+    """Its entry-point name is matched, and whatever it yields is kept."""
+    pollsters = {"cpu": ListPollster(sample(name="anything"), meters=()), "disk": ListPollster(meters=())}
+    polling = Polling(pollsters, "meters: ['cpu']")
+
+    polling.poll()
+
+    assert [each.name for each in polling.samples] == ["anything"]
+    assert polling.poller.pollsters == ["cpu"]
+
+
+def test_pollsters_are_matched_by_the_meters_they_declare() -> None:
+    """A pattern selects each pollster that declares a meter which fits."""
+    pollsters = {"x": ListPollster(meters=("a.b", "c")), "a.b": ListPollster(meters=("d",))}
+
+    assert list(matching(source("meters: ['a.*']"), pollsters)) == ["x"]
+    assert list(matching(source("meters: ['!c']"), pollsters)) == ["x", "a.b"]
+
+
+def test_arguments_that_nobody_offers_are_refused_at_once() -> None:
+    """A pollster that needs what there is not is no pollster."""
+
+    class Needy:
+        def get_samples(self, hosst: str) -> None:
+            del hosst
+
+    with pytest.raises(PluginError, match="hosst"):
+        Polling({"needy": Needy()})
+
+
+def test_text_that_no_unicode_can_say_goes_to_quarantine() -> None:
+    """The journal refuses a batch for it; only the samples that hold it are put aside."""
+    bad = sample(name="bad\udc80"), sample(resource_id="r\ud800"), sample(user_id="\udfff")
+
+    def journal(batch: Batch, refused: list[Refused], read: int) -> Batch:
+        wire.encode(batch)
+        return polling.collected(batch, refused, read)
+
+    polling = Polling({"p": ListPollster(sample(), *bad, sample(name="n"))}, journal=journal)
+    polling.poll()
+
+    assert [each.name for each in polling.samples] == ["m", "n"]
+    assert sorted(each.reason for each in polling.refused) == [
+        r"name: 'bad\udc80' is no valid Unicode",
+        r"resource_id: 'r\ud800' is no valid Unicode",
+        r"user_id: '\udfff' is no valid Unicode",
+    ]
+    assert (polling.row("p").samples, polling.row("p").reason) == (2, "3 samples refused")
+    assert polling.collected.read == 5
+
+
+def test_a_journal_that_holds_stops_the_tick() -> None:
+    """Nothing of the tick is taken, and the caller learns it."""
+    stopped = threading.Event()
+
+    def endless(_: list[Any]) -> Iterator[Sample]:
+        try:
+            while True:
+                yield sample()
+        finally:
+            stopped.set()
+
+    def journal(*_: Any) -> Batch:
+        raise Unavailable("full")
+
+    polling = Polling({"endless": CallPollster(endless)}, journal=journal)
+    with pytest.raises(Unavailable, match=r"^full$"):
+        polling.poll()
+    assert stopped.wait(5)
+
+
+def test_a_journal_that_holds_half_way_is_owed_the_rows() -> None:
+    """What was journaled stays; rows for the rest of the tick go with the next batch that is taken."""
+    holding = False
+
+    def journal(batch: Batch, refused: list[Refused], read: int) -> Batch:
+        nonlocal holding
+        if holding:
+            raise Unavailable("full")
+        holding = True
+        return polling.collected(batch, refused, read)
+
+    polling = Polling({"p": many(2500)}, limits=Limits(batch_size=1000), journal=journal)
+    polling.poll(NOON)
+    assert [each.pollster for each in polling.batches[0].begun] == ["p"]
+    with pytest.raises(Unavailable):
+        polling.poll(NOON + 1)
+    holding = False
+    polling.poll(NOON + 2)
+
+    (row,) = polling.batches[0].polls
+    assert (row.tick, row.outcome, row.samples) == (NOON, "partial", 1000)
+    assert row.reason == "cut off by the journal: full"
+
+
+def test_a_poll_is_timed_from_its_tick() -> None:
+    """A poll that begins late has less time, so that it is over before the next tick."""
+    polling = Polling(
+        {"p": CallPollster(lambda _: iter(lambda: time.sleep(5), 1))}, limits=Limits(timeout=0.5)
+    )
+
+    began = time.monotonic()
+    polling.poll(polling.clock.wall() - 200_000)
+
+    assert 0.25 < time.monotonic() - began < 0.45
+    assert polling.row("p").outcome == "timed out"
+
+
+def test_news_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A failure is logged when it begins, when it changes and when it is over."""
+    pollster = ListPollster(ValueError("x"))
+    polling = Polling({"p": pollster})
+    caplog.set_level("INFO")
+
+    polling.poll()
+    polling.poll()
+    pollster.yielded = ()
+    polling.poll()
+    polling.poll()
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "polling source s: pollster p: failed after 0 samples: ValueError: x",
+        "polling source s: pollster p is complete again",
+    ]
+
+
+def test_close_lets_the_threads_end() -> None:
+    """After close no thread of the poller is left."""
+    polling = Polling({"p": ListPollster(sample())}, name="to-be-closed")
+    polling.poll()
+    polling.poller.close()
+
+    end = time.monotonic() + 5
+    while any(thread.name.startswith("to-be-closed/") for thread in threading.enumerate()):
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_nothing_to_poll_is_no_batch() -> None:
+    """A source that selects no pollster journals nothing."""
+    polling = Polling({}, "meters: ['x']")
+    polling.poll()
+    assert polling.batches == []
+    assert isinstance(polling.poller, Poller)
