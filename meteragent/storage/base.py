@@ -8,6 +8,9 @@ import msgspec
 from meteragent.batch import Batch, Poll, Position, Published
 from meteragent.sample import Sample
 
+EXPIRED = "expired"
+"""Reason of a refusal: the sample is older than the retention."""
+
 
 class Query(msgspec.Struct, frozen=True):
     """Which samples are asked for; times are microseconds since the epoch, [start, end)."""
@@ -66,9 +69,10 @@ class StorageDriver(ABC):
 
         A position that is already there changes nothing and returns the counts of the first time.
         Same identity and content is a duplicate; other content with origin 0 is superseded, with
-        another origin refused as ``CONFLICT``; older than the retention is refused as ``expired``.
+        another origin refused as ``CONFLICT``; older than the retention is refused as ``EXPIRED``.
 
         :raises Unavailable: when it cannot be kept now
+        :raises Rejected: when it can never be kept, e.g. another batch has this position
         """
 
     @abstractmethod
@@ -93,6 +97,8 @@ class StorageDriver(ABC):
 
         A series is expected at a tick when it had a sample at the last complete poll of its
         pollster before that tick; a missed tick concerns every series of its polling source.
+        Where none is expected, one gap with empty ``resource_id`` and ``name`` tells of it. A run
+        of missed ticks that lies in [start, end) only in part is given whole.
         """
 
     @abstractmethod

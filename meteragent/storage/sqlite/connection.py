@@ -1,0 +1,205 @@
+"""The SQLite file: made private, opened on first use and again after a failure, its errors in one line."""
+
+import contextlib
+import errno
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+
+from meteragent import errors
+from meteragent.storage.sqlite import schema
+
+OLDEST_SQLITE = (3, 51, 3)
+"""Before it, two processes that checkpoint at once could damage the file."""
+BUSY_SECONDS = 5.0
+
+_WRITER_CACHE = 48 << 20
+_READER_CACHE = 16 << 20
+_PAGE = 4096
+_LARGEST_WAL = 20_000 * _PAGE
+_SMALLEST_WAL = 250 * _PAGE
+
+_REASONS: tuple[tuple[type[apsw.Error] | tuple[type[apsw.Error], ...], str], ...] = (
+    ((apsw.CorruptError, apsw.NotADBError), "the file is damaged or no SQLite database"),
+    (apsw.FullError, "the disk is full"),
+    ((apsw.BusyError, apsw.LockedError), "another process holds its lock"),
+    ((apsw.ReadOnlyError, apsw.PermissionsError), "may not be written"),
+    (apsw.CantOpenError, "cannot be opened"),
+    (apsw.IOError, "input or output failed"),
+)
+_NEVER = (apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError, apsw.RangeError)
+
+
+def require_sqlite(version: str) -> None:
+    """Refuse a SQLite that can damage a file shared by processes.
+
+    :raises ConfigError: naming both versions
+    """
+    if tuple(int(part) for part in version.split(".")) < OLDEST_SQLITE:
+        oldest = ".".join(map(str, OLDEST_SQLITE))
+        raise errors.ConfigError(
+            f"storage: SQLite {version} can damage a file that several processes use,"
+            f" {oldest} or newer is needed; install a newer apsw"
+        )
+
+
+class Store:
+    """One connection to the file, for one thread at a time.
+
+    Life: constructed without touching the file; opened by the first ``reading`` or ``writing``,
+    and anew by the next one after a failure or when the file was replaced; ``close`` is safe always.
+
+    :param patience: seconds that a lock of another process is waited for
+    """
+
+    def __init__(self, path: Path, *, read_only: bool, patience: float = BUSY_SECONDS) -> None:
+        self.path, self._read_only, self._patience = path, read_only, patience
+        self.opened = 0
+        """How often it was opened: what is remembered of the file is void when this moves."""
+        self._connection: apsw.Connection | None = None
+        self._inode: tuple[int, int] | None = None
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[apsw.Connection]:
+        """The connection.
+
+        :raises NotFound: when it is opened read-only and there is no store yet
+        :raises Unavailable: when the file cannot be read now
+        :raises ConfigError: when the file is of a newer format or of another program
+        """
+        with self._explained():
+            yield self._opened()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[apsw.Connection]:
+        """The connection within one transaction: durable when left, undone when left by an error.
+
+        :raises Unavailable: when the file cannot be written now
+        :raises Rejected: when what was to be written can never be
+        """
+        with self._explained():
+            connection = self._opened()
+            connection.execute("begin immediate")
+            try:
+                yield connection
+                connection.execute("commit")
+            except BaseException:
+                with contextlib.suppress(apsw.Error):
+                    if connection.in_transaction:
+                        connection.execute("rollback")
+                raise
+
+    def close(self) -> None:
+        """Let go of the file; what was committed stays, even where the last checkpoint fails."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(apsw.Error):
+                connection.close(True)
+
+    def _opened(self) -> apsw.Connection:
+        if self._connection is not None and self._inode != _inode(self.path):
+            self.close()  # removed or replaced: writing on would go to a file without a name
+        if self._connection is None:
+            if self._read_only and not self.path.exists():
+                raise errors.NotFound(f"storage {self.path}: does not exist yet; the agent makes it")
+            if not self._read_only:
+                _make_private(self.path)
+            inode, connection = _inode(self.path), self._connect()
+            try:
+                self._prepare(connection)
+            except BaseException:
+                connection.close(True)
+                raise
+            self._inode, self._connection = inode, connection
+            self.opened += 1
+        return self._connection
+
+    def _connect(self) -> apsw.Connection:
+        if self.path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        mode = apsw.SQLITE_OPEN_READONLY if self._read_only else apsw.SQLITE_OPEN_READWRITE
+        return apsw.Connection(str(self.path), flags=mode)
+
+    def _prepare(self, connection: apsw.Connection) -> None:
+        connection.set_busy_timeout(int(self._patience * 1000))
+        if self._read_only:
+            connection.execute(f"pragma cache_size = -{_READER_CACHE >> 10}")
+            found = schema.check(schema.stored_format(connection), str(self.path))
+            if not found:
+                raise errors.NotFound(f"storage {self.path}: holds nothing yet")
+            if found < len(schema.MIGRATIONS):
+                raise errors.Unavailable(
+                    f"storage {self.path}: has the older format {found}; start the agent once to bring it"
+                    f" to format {len(schema.MIGRATIONS)}"
+                )
+            return
+        schema.check(schema.stored_format(connection), str(self.path))
+        _log_ahead(connection, self._patience)
+        connection.execute("pragma synchronous = full")
+        connection.execute(f"pragma cache_size = -{_WRITER_CACHE >> 10}")
+        connection.wal_autocheckpoint(_log_pages(self.path))
+        # after a full disk the log may be what fills it: what it holds goes into the file where it can
+        with contextlib.suppress(apsw.FullError, apsw.BusyError):
+            connection.wal_checkpoint()
+        schema.migrate(connection, str(self.path))
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except _NEVER as error:
+            raise errors.Rejected(f"storage {self.path}: can never be kept: {error}") from None
+        except apsw.Error as error:
+            if not isinstance(error, apsw.BusyError | apsw.LockedError):
+                self.close()
+            reason = next((reason for kinds, reason in _REASONS if isinstance(error, kinds)), "failed")
+            raise errors.Unavailable(f"storage {self.path}: {reason}: {error}") from None
+        except OSError as error:
+            raise errors.Unavailable(
+                f"storage {self.path}: cannot be opened: {(error.strerror or str(error)).lower()}"
+            ) from None
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino)
+
+
+def _make_private(path: Path) -> None:
+    """Make the file readable by its owner only; SQLite gives its companions the same mode."""
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return
+    try:
+        os.fchmod(descriptor, 0o600)  # whatever the umask took away
+    finally:
+        os.close(descriptor)
+
+
+def _log_ahead(connection: apsw.Connection, patience: float) -> None:
+    """Set the write-ahead log, which is not waited for by SQLite itself when another process does so too."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            ((mode,),) = connection.execute("pragma journal_mode = wal").fetchall()
+            break
+        except apsw.BusyError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+    if mode != "wal":
+        raise apsw.CantOpenError("its file system cannot share memory between processes")
+
+
+def _log_pages(path: Path) -> int:
+    """Pages that the log may have before they go into the file: many are fast, but not on a small disk."""
+    found = os.statvfs(path)
+    room = found.f_bavail * found.f_frsize // 16
+    return min(max(room, _SMALLEST_WAL), _LARGEST_WAL) // _PAGE

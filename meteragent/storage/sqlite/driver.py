@@ -1,0 +1,96 @@
+"""The driver of ``sqlite://``: the contract of storage on one SQLite file."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+
+from meteragent import errors
+from meteragent.batch import Batch, Poll, Position, Published
+from meteragent.clock import Clock
+from meteragent.storage.base import Gap, Meter, Page, Query, Resource, StorageDriver
+from meteragent.storage.sqlite import expiry, reading
+from meteragent.storage.sqlite.connection import Store, require_sqlite
+from meteragent.storage.sqlite.gaps import Gaps
+from meteragent.storage.sqlite.known import Known
+from meteragent.storage.sqlite.recording import Recorder
+
+SCHEME = "sqlite:///"
+
+
+class SQLiteDriver(StorageDriver):
+    """Keeps samples in one file, which is made by the first call that needs it.
+
+    :param url: ``sqlite:///path``; a relative path lies below ``state_dir``
+    :param read_only: for a command beside the agent: changes nothing, and every call raises
+        NotFound while there is no store
+    :param retention: seconds; samples older than that are refused, None for no limit
+    :raises ConfigError: for another URL, a SQLite that is too old, or a file of a newer format
+    """
+
+    def __init__(
+        self,
+        url: str,
+        state_dir: Path,
+        read_only: bool = False,
+        retention: float | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        require_sqlite(apsw.sqlite_lib_version())
+        self._store = Store(_path(url, state_dir), read_only=read_only)
+        self._recorder = Recorder(self._store, retention, clock or Clock(), Known())
+        if not read_only and self._store.path.exists():
+            # what only a person can mend stops the agent at once, anything else is tried again
+            with contextlib.suppress(errors.Unavailable), self._store.reading():
+                pass
+
+    def record(self, batch: Batch, position: Position) -> Published:
+        """See the contract; two live agents of one id with different journals are Unavailable."""
+        try:
+            return self._recorder.record(batch, position)
+        except errors.ConfigError as error:  # the file was replaced while the agent runs
+            raise errors.Unavailable(str(error)) from None
+
+    def samples(self, query: Query, limit: int, after: tuple[int, ...] | None = None) -> Page:
+        """See the contract; of one instant, in the order of their series."""
+        with self._store.reading() as connection:
+            return reading.samples(connection, query, limit, after)
+
+    def meters(self) -> list[Meter]:
+        """See the contract."""
+        with self._store.reading() as connection:
+            return reading.meters(connection)
+
+    def resources(self) -> list[Resource]:
+        """See the contract."""
+        with self._store.reading() as connection:
+            return reading.resources(connection)
+
+    def polls(self, start: int | None = None, end: int | None = None) -> Iterator[Poll]:
+        """See the contract."""
+        return reading.polls(self._store, start, end)
+
+    def gaps(self, start: int | None = None, end: int | None = None) -> Iterator[Gap]:
+        """See the contract; by polling source and pollster, then as they ended."""
+        return iter(Gaps(self._store, start, end))
+
+    def expire(self, before: int) -> int:
+        """See the contract; the file does not shrink, its room is used again."""
+        return expiry.expire(self._store, before)
+
+    def close(self) -> None:
+        """Let go of the file, and of the id of the agent that recorded."""
+        with contextlib.suppress(errors.MeteragentError):
+            self._recorder.release()
+        self._store.close()
+
+
+def _path(url: str, state_dir: Path) -> Path:
+    path = url.removeprefix(SCHEME)
+    if path == url or not path.strip("/") or any(mark in path for mark in "?#\0") or path == ":memory:":
+        raise errors.ConfigError(
+            f"[storage] connection: {url!r} names no file; allowed is sqlite:///path, relative to the"
+            " state folder, or sqlite:////path from the root"
+        )
+    return (state_dir / path).absolute()

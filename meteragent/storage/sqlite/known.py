@@ -1,0 +1,189 @@
+"""Numbers of series and attributes, remembered between transactions; apart, for what may be believed when.
+
+Each of their rows keeps the newest hour in which it has a sample, so that expiry knows without
+reading samples what nobody needs any more. What a transaction adds is staged and kept only after
+its commit; everything is forgotten when expiry, here or in another process, has deleted such rows.
+"""
+
+import bisect
+import hashlib
+import itertools
+import sys
+
+import apsw
+import msgspec
+
+from meteragent.batch import Batch
+from meteragent.storage.sqlite.answer import one, rows
+
+MOST_SERIES = 200_000
+MOST_ATTRIBUTES = 65_000
+MOST_METADATA = 16 << 20
+"""Bytes of metadata that are remembered."""
+
+NEVER = -(2**63)
+
+SeriesKey = tuple[str, str, str]
+"""(source, resource_id, meter)"""
+AttributesKey = tuple[str, str, str | None, str | None, str | None, str | None, bytes]
+"""(type, unit, project_id, user_id, user_name, project_name, metadata as JSON)"""
+MeterKey = tuple[str, str, str]
+"""(name, type, unit)"""
+
+
+class Entry(msgspec.Struct, gc=False):
+    """A numbered row, the newest hour it was used in, and the (type, unit) it was used with then."""
+
+    id: int
+    hour: int
+    kind: tuple[str, str] | None
+
+
+class Known:
+    """What was committed; each part is dropped as a whole when it grows too big, and found again."""
+
+    def __init__(
+        self,
+        most_series: int = MOST_SERIES,
+        most_attributes: int = MOST_ATTRIBUTES,
+        most_metadata: int = MOST_METADATA,
+    ) -> None:
+        self._most_series, self._most_attributes = most_series, most_attributes
+        self._most_metadata = most_metadata
+        self._state: tuple[int, int] | None = None
+        self.forget()
+
+    def forget(self) -> None:
+        """Believe nothing any more."""
+        self.series: dict[SeriesKey, Entry] = {}
+        self.attributes: dict[AttributesKey, Entry] = {}
+        self.meters: dict[MeterKey, int] = {}
+        self.kinds: dict[tuple[str, str], tuple[str, str]] = {}
+        self._metadata = 0
+
+    def believe(self, connection: apsw.Connection, opened: int) -> None:
+        """Within a transaction: forget what another file or an expiry made void."""
+        (generation,) = one(connection, "select value from meta where key = 'generation'")
+        state = (opened, generation)
+        if state != self._state:
+            self.forget()
+            self._state = state
+
+    def keep(self, staged: "Staged") -> None:
+        """After its commit: remember what a transaction found and added."""
+        if len(self.series) + len(staged.series) > self._most_series:
+            self.series = {}
+        metadata = sum(len(key[-1]) for key in staged.attributes)
+        if (
+            len(self.attributes) + len(staged.attributes) > self._most_attributes
+            or self._metadata + metadata > self._most_metadata
+        ):
+            self.attributes, self.kinds, self._metadata = {}, {}, 0
+        if len(self.meters) > self._most_attributes:
+            self.meters = {}
+        self._metadata += metadata
+        self.series.update(staged.series)
+        self.attributes.update(staged.attributes)
+        self.meters.update(staged.meters)
+        for hour, series, attributes in staged.used:
+            if hour >= series.hour:  # a late sample must not stand for the newest hour
+                series.hour, series.kind = hour, attributes.kind
+            attributes.hour = max(attributes.hour, hour)
+
+
+class Staged:
+    """What one transaction finds and adds."""
+
+    def __init__(self, known: Known, connection: apsw.Connection, batch: Batch) -> None:
+        self._known, self._connection, self._batch = known, connection, batch
+        self._bounds = list(itertools.accumulate(part.samples for part in batch.provenance))
+        self.series: dict[SeriesKey, Entry] = {}
+        self.attributes: dict[AttributesKey, Entry] = {}
+        self.meters: dict[MeterKey, int] = {}
+        self.used: list[tuple[int, Entry, Entry]] = []
+        self._added: dict[int, AttributesKey] = {}
+
+    def find_series(self, key: SeriesKey, index: int, hour: int) -> Entry:
+        """The series of the sample with this index, added where it is new."""
+        entry = self.series.get(key)
+        if entry is None:
+            source, resource, meter = map(sys.intern, key)  # series share most of their text
+            found = rows(
+                self._connection,
+                "select id, last_hour from series where resource_id = ? and meter = ? and source = ?",
+                (resource, meter, source),
+            )
+            if not found:
+                found = rows(
+                    self._connection,
+                    "insert into series (resource_id, meter, source, polling_source, pollster, last_hour)"
+                    " values (?, ?, ?, ?, ?, ?) returning id, last_hour",
+                    (resource, meter, source, *self._provenance(index), hour),
+                )
+            number, newest = found[0]
+            entry = self.series[source, resource, meter] = Entry(number, newest, None)
+        return entry
+
+    def find_attributes(self, key: AttributesKey, hour: int) -> Entry:
+        """The attributes, added where they are new."""
+        entry = self.attributes.get(key)
+        if entry is None:
+            digest = hashlib.blake2b(msgspec.msgpack.encode(key), digest_size=16).digest()
+            found = rows(self._connection, "select id, last_hour from attributes where digest = ?", (digest,))
+            if not found:
+                found = rows(
+                    self._connection,
+                    "insert into attributes (digest, type, unit, project_id, user_id, user_name,"
+                    " project_name, metadata, last_hour) values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                    " returning id, last_hour",
+                    (digest, *key[:-1], key[-1].decode(), hour),
+                )
+                self._added[found[0][0]] = key
+            kind = self._known.kinds.setdefault(key[:2], key[:2])
+            number, newest = found[0]
+            entry = self.attributes[key] = Entry(number, newest, kind)
+        return entry
+
+    def use(self, stale: list[tuple[int, int, Entry, Entry]], ignored: set[int]) -> None:
+        """Write the newest hours of what the stored samples need.
+
+        :param stale: index, hour, series and attributes of the samples that may need it
+        :param ignored: indices of samples that were not stored
+        """
+        series_hours: dict[int, int] = {}
+        attributes_hours: dict[int, int] = {}
+        samples, meters = self._batch.samples, self._known.meters
+        for index, hour, series, attributes in stale:
+            if index in ignored or attributes.kind is None:
+                continue
+            self.used.append((hour, series, attributes))
+            if hour > series.hour:
+                series_hours[series.id] = max(hour, series_hours.get(series.id, NEVER))
+            if hour > attributes.hour:
+                attributes_hours[attributes.id] = max(hour, attributes_hours.get(attributes.id, NEVER))
+            meter = (samples[index].name, *attributes.kind)
+            if hour > meters.get(meter, NEVER):
+                self.meters[meter] = max(hour, self.meters.get(meter, NEVER))
+        for table, hours in (("series", series_hours), ("attributes", attributes_hours)):
+            self._connection.executemany(
+                f"update {table} set last_hour = max(last_hour, ?2) where id = ?1", hours.items()
+            )
+        self._connection.executemany(
+            "insert into meter values (?, ?, ?, ?) on conflict (name, type, unit)"
+            " do update set last_hour = max(last_hour, excluded.last_hour)",
+            ((*meter, hour) for meter, hour in self.meters.items()),
+        )
+
+    def drop_unused(self, used: set[int]) -> None:
+        """Undo the attributes that were added for samples that were not stored."""
+        unused = [number for number in self._added if number not in used]
+        self._connection.executemany("delete from attributes where id = ?", ((number,) for number in unused))
+        for number in unused:
+            del self.attributes[self._added.pop(number)]
+
+    def _provenance(self, index: int) -> tuple[str | None, str | None]:
+        place = bisect.bisect_right(self._bounds, index)
+        if place == len(self._bounds):
+            return (None, None)
+        part = self._batch.provenance[place]
+        return (part.polling_source, part.pollster)

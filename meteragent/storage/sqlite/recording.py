@@ -1,0 +1,246 @@
+"""Keeps a batch in one transaction and tells what became of each of its samples."""
+
+import hashlib
+from typing import Any
+
+import apsw
+import msgspec
+
+from meteragent import errors, failpoints
+from meteragent.batch import CONFLICT, Batch, Poll, Position, Published, Refusal
+from meteragent.clock import SECOND, Clock, iso
+from meteragent.sample import Metadata, Sample
+from meteragent.storage.base import EXPIRED
+from meteragent.storage.sqlite import volume as volumes
+from meteragent.storage.sqlite.answer import one, rows
+from meteragent.storage.sqlite.connection import Store
+from meteragent.storage.sqlite.known import NEVER, Entry, Known, Staged
+from meteragent.storage.sqlite.schema import HOUR
+
+LEASE = 60 * SECOND
+"""An agent that recorded within this time is alive: no other journal may use its id meanwhile."""
+
+Row = tuple[int, int, int, int, int, int | float, str | None, int, int]
+"""(hour, series, at, origin), the index in the batch, volume, digits, attributes, batch."""
+
+# The index makes equal keys sort in the order of the batch, the first of them being the one that stays.
+_INSERT = (
+    "insert into sample values (?1, ?2, ?3, ?4, ?6, ?7, ?8, ?9)"
+    " on conflict (hour, series, at, origin) do nothing"
+)
+_STORED = (
+    "select volume, digits, attributes, batch from sample"
+    " where hour = ? and series = ? and at = ? and origin = ?"
+)
+_RANK = "case {}.outcome when 'complete' then 2 when 'partial' then 1 else 0 end"
+_POLL = (
+    "insert into poll values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " on conflict (polling_source, pollster, tick) do update set began = excluded.began,"
+    " ended = excluded.ended, resources = excluded.resources, samples = excluded.samples,"
+    " outcome = excluded.outcome, reason = excluded.reason, failed = excluded.failed"
+    f" where {_RANK.format('excluded')} > {_RANK.format('poll')}"
+)
+_BATCH = "insert into batch values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+class Recorder:
+    """Writes batches; one thread at a time."""
+
+    def __init__(self, store: Store, retention: float | None, clock: Clock, known: Known) -> None:
+        self._store, self._retention, self._clock, self._known = store, retention, clock, known
+        self._agents: set[int] = set()
+
+    def record(self, batch: Batch, position: Position) -> Published:
+        """See ``StorageDriver.record``."""
+        staged = None
+        try:
+            fingerprint = _fingerprint(batch)
+            with self._store.writing() as connection:
+                failpoints.reach("store open")
+                agent = self._agent(connection, position)
+                published = self._first_time(connection, agent, position, fingerprint)
+                if published is None:
+                    self._known.believe(connection, self._store.opened)
+                    staged = Staged(self._known, connection, batch)
+                    number, last_hour, published = self._write(connection, batch, staged)
+                    connection.execute(
+                        _BATCH,
+                        (
+                            number, agent, position.sink, position.sequence, self._clock.wall(), last_hour,
+                            fingerprint, published.delivered, published.duplicate, published.superseded,
+                            len(published.refused),
+                            msgspec.msgpack.encode(published.refused) if published.refused else None,
+                        ),
+                    )  # fmt: skip
+        except (OverflowError, UnicodeError) as error:
+            raise errors.Rejected(f"storage {self._store.path}: can never be kept: {error}") from None
+        failpoints.reach("store committed")
+        self._agents.add(agent)
+        if staged is not None:
+            self._known.keep(staged)
+        return published
+
+    def release(self) -> None:
+        """Say that the agents that recorded here are alive no more, so that their ids are free at once."""
+        if self._agents:
+            agents, self._agents = self._agents, set()
+            with self._store.writing() as connection:
+                connection.executemany(
+                    "update agent set seen = null where number = ?", ((number,) for number in agents)
+                )
+
+    def _agent(self, connection: apsw.Connection, position: Position) -> int:
+        now, number = self._clock.wall(), None
+        known = rows(connection, "select number, epoch, seen from agent where id = ?", (position.agent,))
+        for found, epoch, seen in known:
+            if epoch == position.epoch:
+                number = found
+            elif seen is not None and abs(now - seen) < LEASE:
+                raise errors.Unavailable(
+                    f"storage {self._store.path}: agent id {position.agent} is in use by another agent"
+                    f" (its journal is {epoch}, seen {iso(seen)}); each agent needs an id of its own,"
+                    f" one that is gone is replaced after {LEASE // SECOND} s"
+                )
+        if number is None:
+            (number,) = one(
+                connection,
+                "insert into agent (id, epoch, seen) values (?, ?, ?) returning number",
+                (position.agent, position.epoch, now),
+            )
+        else:
+            connection.execute("update agent set seen = ? where number = ?", (now, number))
+        return int(number)
+
+    def _first_time(
+        self, connection: apsw.Connection, agent: int, position: Position, fingerprint: bytes
+    ) -> Published | None:
+        found = rows(
+            connection,
+            "select fingerprint, delivered, duplicate, superseded, refusals from batch"
+            " where agent = ? and sink = ? and sequence = ?",
+            (agent, position.sink, position.sequence),
+        )
+        if not found:
+            return None
+        stored, delivered, duplicate, superseded, refusals = found[0]
+        if stored != fingerprint:
+            raise errors.Rejected(
+                f"storage {self._store.path}: position {position.sequence} of agent {position.agent}, sink"
+                f" {position.sink} holds another batch; a copy of its state folder is in use elsewhere"
+            )
+        refused = msgspec.msgpack.decode(refusals, type=list[Refusal]) if refusals else []
+        return Published(delivered, duplicate, superseded, refused)
+
+    def _write(self, connection: apsw.Connection, batch: Batch, staged: Staged) -> tuple[int, int, Published]:
+        (number,) = one(connection, "select coalesce(max(id), 0) + 1 from batch")
+        given, stale, refused = self._rows(batch.samples, staged, number)
+        given.sort()
+        before = connection.total_changes()
+        connection.executemany(_INSERT, given)
+        delivered, duplicate, superseded = connection.total_changes() - before, 0, 0
+        ignored: set[int] = set()
+        if delivered < len(given):
+            duplicate, superseded, conflicts, ignored = _ignored(connection, given, number, batch.samples)
+            refused = sorted(refused + conflicts, key=lambda refusal: refusal.index)
+            staged.drop_unused({row[7] for row in given if row[4] not in ignored})
+        staged.use(stale, ignored)
+        connection.executemany(_POLL, map(_poll, batch.polls))
+        connection.executemany(
+            "insert into missed values (?, ?, ?, ?, ?) on conflict do nothing",
+            ((run.polling_source, run.start, run.end, run.ticks, run.reason) for run in batch.missed),
+        )
+        last_hour = max(given[-1][0] if given else NEVER, self._clock.wall() // HOUR)
+        return number, last_hour, Published(delivered, duplicate, superseded, refused)
+
+    def _rows(
+        self, samples: list[Sample], staged: Staged, number: int
+    ) -> tuple[list[Row], list[tuple[int, int, Entry, Entry]], list[Refusal]]:
+        known_series, known_attributes = self._known.series, self._known.attributes
+        made: list[Row] = []
+        stale: list[tuple[int, int, Entry, Entry]] = []
+        refused: list[Refusal] = []
+        digits: str | None
+        oldest = NEVER if self._retention is None else self._clock.wall() - int(self._retention * SECOND)
+        for index, sample in enumerate(samples):
+            at = sample.timestamp or 0
+            if at < oldest:
+                refused.append(Refusal(index, EXPIRED, f"{iso(at)} is before {iso(oldest)}"))
+                continue
+            metadata = sample.resource_metadata
+            if type(metadata) is not Metadata:
+                metadata = Metadata.of(metadata)
+            hour = at // HOUR
+            identified = (sample.source or "", sample.resource_id, sample.name)
+            series = known_series.get(identified) or staged.find_series(identified, index, hour)
+            described = (
+                sample.type, sample.unit, sample.project_id, sample.user_id, sample.user_name,
+                sample.project_name, metadata.json,
+            )  # fmt: skip
+            attributes = known_attributes.get(described) or staged.find_attributes(described, hour)
+            if series.hour != hour or attributes.hour != hour or series.kind is not attributes.kind:
+                stale.append((index, hour, series, attributes))
+            volume = sample.volume
+            if type(volume) is float:
+                digits = None
+            else:
+                volume, digits = volumes.stored(volume)
+            made.append((hour, series.id, at, sample.origin, index, volume, digits, attributes.id, number))
+        return made, stale, refused
+
+
+def _ignored(
+    connection: apsw.Connection, given: list[Row], number: int, samples: list[Sample]
+) -> tuple[int, int, list[Refusal], set[int]]:
+    """Why rows were not inserted: duplicates, superseded ones, conflicts, and the indices of all these."""
+    duplicate = superseded = 0
+    conflicts: list[Refusal] = []
+    ignored: set[int] = set()
+    previous: tuple[int, ...] = ()
+    stored: list[Any] = []
+    for row in given:
+        key, index, content = row[:4], row[4], row[5:8]
+        if key != previous:
+            previous = key
+            *stored, batch = one(connection, _STORED, key)
+            if batch == number:
+                continue
+        ignored.add(index)
+        if content == tuple(stored) and type(content[0]) is type(stored[0]):
+            duplicate += 1
+        elif key[3] == 0:
+            superseded += 1
+        else:
+            conflicts.append(Refusal(index, CONFLICT, _sides(connection, stored, samples[index])))
+    return duplicate, superseded, conflicts, ignored
+
+
+def _sides(connection: apsw.Connection, stored: list[Any], sample: Sample) -> str:
+    """Both sides of a conflict in one line."""
+    volume, digits, attributes = stored
+    *told, metadata = one(
+        connection,
+        "select type, unit, project_id, user_id, metadata from attributes where id = ?",
+        (attributes,),
+    )
+    sent = Metadata.of(sample.resource_metadata).json.decode()
+    first = (volumes.read(volume, digits), *told, metadata)
+    second = (sample.volume, sample.type, sample.unit, sample.project_id, sample.user_id, sent)
+    return f"stored: {_side(first)}; sent: {_side(second)}"
+
+
+def _side(content: tuple[Any, ...]) -> str:
+    volume, kind, unit, project, user, metadata = content
+    return f"{volume!r} {unit} ({kind}) of project {project}, user {user}, metadata {metadata:.200}"
+
+
+def _poll(poll: Poll) -> tuple[Any, ...]:
+    return (
+        poll.polling_source, poll.tick, poll.pollster, poll.began, poll.ended, poll.resources,
+        poll.samples, poll.outcome, poll.reason, msgspec.json.encode(poll.failed).decode(),
+    )  # fmt: skip
+
+
+def _fingerprint(batch: Batch) -> bytes:
+    """Tells batches apart by their polls; not by their samples, of which a sink may choose others later."""
+    told = msgspec.msgpack.encode((batch.begun, batch.polls, batch.missed))
+    return hashlib.blake2b(told, digest_size=8).digest()

@@ -1,0 +1,266 @@
+"""The embedded store: its tables, and who may write them."""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from meteragent import errors
+from meteragent.batch import Batch, Missed, Position, Provenance, Published
+from meteragent.clock import Clock
+from meteragent.sample import Metadata, Sample
+from meteragent.storage.base import Query
+from meteragent.storage.sqlite.connection import Store
+from meteragent.storage.sqlite.driver import SQLiteDriver
+from meteragent.storage.sqlite.known import Known
+from meteragent.storage.sqlite.recording import LEASE, Recorder
+from meteragent.testing.storage_given import (
+    HOUR,
+    MINUTE,
+    NOON,
+    FixedClock,
+    Writer,
+    a_poll,
+    a_sample,
+    at,
+    everything,
+)
+
+URL = "sqlite:///samples.db"
+
+
+def rows(folder: Path, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    """What plain SQL finds."""
+    connection = apsw.Connection(str(folder / "samples.db"))
+    try:
+        return connection.execute(sql, values).fetchall()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("volume", "kind", "value", "digits"),
+    [
+        (10, "integer", 10, None),
+        (10.0, "real", 10.0, None),
+        (2**53, "integer", 2**53, None),
+        (2**53 + 1, "integer", 2**53 + 1, "9007199254740993"),
+        (2**62, "integer", 2**62, None),
+        (-(2**63), "integer", -(2**63), None),
+        (2**63, "real", 2.0**63, "9223372036854775808"),
+        (2**64 - 1, "real", 2.0**64, "18446744073709551615"),
+        (1e300, "real", 1e300, None),
+    ],
+)
+def test_a_volume_lies_as_documented(
+    folder: Path, volume: int | float, kind: str, value: int | float, digits: str | None
+) -> None:
+    """Integer or real, and the digits only where a double cannot hold it."""
+    driver = SQLiteDriver(URL, folder)
+    Writer(driver)(a_sample(volume=volume))
+    assert rows(folder, "select typeof(volume), volume, digits from sample_view") == [(kind, value, digits)]
+    driver.close()
+
+
+def test_the_view_has_its_columns(folder: Path) -> None:
+    """Other programs read it by name."""
+    driver = SQLiteDriver(URL, folder)
+    Writer(driver)(a_sample(origin=3))
+    names = "source, resource_id, meter, at, origin, volume, digits, unit, type, project_id, user_id"
+    assert rows(folder, "select * from sample_view") == rows(folder, f"select {names} from sample_view")
+    assert rows(folder, "select * from sample_view") == [
+        ("openstack", "host", "cpu", NOON, 3, 10, None, "%", "gauge", "project", "user")
+    ]
+    driver.close()
+
+
+def test_instants_before_the_epoch_have_their_hour(folder: Path) -> None:
+    """The hour is rounded down, not towards zero."""
+    driver = SQLiteDriver(URL, folder)
+    Writer(driver)(a_sample(timestamp=-1))
+    assert rows(folder, "select hour, at from sample") == [(-1, -1)]
+    driver.close()
+
+
+def test_a_series_keeps_where_it_first_came_from(folder: Path) -> None:
+    """The polling source and pollster of each sample are told by the provenance of its batch."""
+    driver = SQLiteDriver(URL, folder)
+    record = Writer(driver)
+    samples = [a_sample(name=name) for name in "abcd"]
+    record.batch(Batch(samples, [Provenance("all", "cpu", 2), Provenance("all", "disk", 1)]))
+    record.batch(Batch([a_sample(name="a", timestamp=NOON + 1)], [Provenance("other", "other", 1)]))
+    assert rows(folder, "select meter, polling_source, pollster from series order by meter") == [
+        ("a", "all", "cpu"), ("b", "all", "cpu"), ("c", "all", "disk"), ("d", None, None),
+    ]  # fmt: skip
+    driver.close()
+
+
+def test_a_batch_row_has_its_counts(folder: Path) -> None:
+    """And each sample names the batch that brought it."""
+    driver = SQLiteDriver(URL, folder, clock=FixedClock(NOON + 5))
+    record = Writer(driver)
+    record(a_sample(), a_sample(), a_sample(volume=2), a_sample(origin=1), a_sample(origin=1, unit="B"))
+    sql = "select id, sink, sequence, recorded_at, delivered, duplicate, superseded, refused from batch"
+    assert rows(folder, sql) == [(1, "store", 1, NOON + 5, 2, 1, 1, 1)]
+    assert rows(folder, "select distinct batch from sample") == [(1,)]
+    assert rows(folder, "select id, epoch from agent") == [("agent", "epoch")]
+    driver.close()
+
+
+def test_what_is_ignored_leaves_nothing(folder: Path) -> None:
+    """Attributes of a superseded sample are not kept, and are numbered when they are needed."""
+    driver = SQLiteDriver(URL, folder)
+    record = Writer(driver)
+    record(a_sample())
+    other = {"unit": "B", "project_id": "other"}
+    record(a_sample(**other))
+    assert len(rows(folder, "select * from attributes")) == len(rows(folder, "select * from meter")) == 1
+    record(a_sample(timestamp=NOON + 1, **other))
+    assert everything(driver)[0].project_id == "other"
+    driver.close()
+
+
+def test_little_memory_is_enough(folder: Path) -> None:
+    """What is remembered of series and attributes is bounded, and found again where it was dropped."""
+    driver = SQLiteDriver(URL, folder)
+    recorder = Recorder(Store(folder / "samples.db", read_only=False), None, Clock(), Known(3, 3, 60))
+    for sequence in range(1, 6):
+        samples = [
+            a_sample(
+                resource_id=f"r{number}",
+                timestamp=NOON + sequence * 20 * MINUTE,
+                resource_metadata=Metadata.of({"n": "x" * number}),
+            )
+            for number in range(sequence, sequence + 5)
+        ]
+        assert recorder.record(Batch(samples), at(sequence)) == Published(5)
+    assert rows(folder, "select count(*), count(distinct resource_id) from sample_view") == [(25, 9)]
+    assert rows(folder, "select count(*) from attributes") == [(9,)]
+    recorder.release()
+    driver.close()
+
+
+_SOME = st.builds(
+    a_sample,
+    name=st.sampled_from("ab"),
+    unit=st.sampled_from("xy"),
+    volume=st.integers(0, 1),
+    timestamp=st.integers(-2, 4).map(lambda hour: NOON + hour * HOUR),
+    origin=st.sampled_from((0, 7)),
+)
+_DANGLING = """
+select (select count(*) from sample where series not in (select id from series)),
+    (select count(*) from sample where attributes not in (select id from attributes)),
+    (select count(*) from sample where batch not in (select id from batch)),
+    (select count(*) from (select distinct meter, type, unit from sample_view
+        except select name, type, unit from meter))
+"""
+
+
+@settings(
+    max_examples=30,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(steps=st.lists(st.tuples(st.booleans(), st.integers(-3, 6), st.lists(_SOME, max_size=5)), max_size=8))
+def test_expiry_takes_all_that_is_unneeded_and_nothing_else(
+    folder: Path, steps: list[tuple[bool, int, list[Sample]]]
+) -> None:
+    """Whichever of two processes records or expires, late data included, no sample loses its names."""
+    folder = Path(tempfile.mkdtemp(dir=folder))
+    drivers = [SQLiteDriver(URL, folder), SQLiteDriver(URL, folder)]
+    drivers[0].meters()
+    for sequence, (which, hour, samples) in enumerate(steps):
+        drivers[which].record(Batch(samples), at(sequence + 1))
+        if hour < 5:
+            drivers[not which].expire(NOON + hour * HOUR)
+        assert rows(folder, _DANGLING) == [(0, 0, 0, 0)]
+    drivers[0].expire(NOON + 5 * HOUR)
+    for table in ("sample", "series", "attributes", "meter"):
+        assert rows(folder, f"select count(*) from {table}") == [(0,)]
+    for driver in drivers:
+        driver.close()
+
+
+def test_two_live_agents_of_one_id_are_refused(folder: Path) -> None:
+    """The second is told to wait, until the first was not seen for a minute."""
+    clock = FixedClock()
+    driver = SQLiteDriver(URL, folder, clock=clock)
+    driver.record(Batch([a_sample()]), at(1))
+    clock.now += LEASE - 1
+    with pytest.raises(errors.Unavailable, match="agent id agent is in use by another agent"):
+        driver.record(Batch([a_sample(origin=1)]), at(1, epoch="other"))
+    driver.record(Batch([a_sample(origin=2)]), at(2))
+    clock.now += LEASE
+    driver.record(Batch([a_sample(origin=1)]), at(1, epoch="other"))
+    driver.close()
+
+
+def test_an_agent_that_stopped_frees_its_id(folder: Path) -> None:
+    """A new journal may use it at once; a restart with the same journal may always."""
+    for epoch in ("one", "one", "two"):
+        driver = SQLiteDriver(URL, folder)
+        driver.record(Batch([a_sample()]), at(1, epoch=epoch))
+        driver.close()
+    driver = SQLiteDriver(URL, folder)
+    driver.record(Batch([]), at(2, epoch="two"))
+    other = SQLiteDriver(URL, folder)
+    other.record(Batch([]), at(3, epoch="two"))
+    other.close()
+    driver.close()
+
+
+def test_a_copied_state_folder_is_found_out(folder: Path) -> None:
+    """Other polls at a position that is there are refused, not taken for told."""
+    driver = SQLiteDriver(URL, folder)
+    driver.record(Batch(polls=[a_poll(NOON)]), at(1))
+    with pytest.raises(errors.Rejected, match="position 1 of agent agent, sink store holds another batch"):
+        driver.record(Batch(polls=[a_poll(NOON + 1)]), at(1))
+    assert [poll.tick for poll in driver.polls()] == [NOON]
+    driver.close()
+
+
+def test_gaps_are_looked_up_not_scanned(folder: Path) -> None:
+    """200 missed runs of 100 series are told in well under a second."""
+    driver = SQLiteDriver(URL, folder)
+    record = Writer(driver)
+    for number in range(0, 400, 2):
+        tick = NOON + number * MINUTE
+        samples = [a_sample(resource_id=f"r{each}", timestamp=tick) for each in range(100)]
+        missed = [Missed("all", tick + MINUTE, tick + MINUTE + 1, 1, "overrun")]
+        came_from = [Provenance("all", "host", 100)]
+        record.batch(Batch(samples, came_from, polls=[a_poll(tick)], missed=missed))
+    began = time.monotonic()
+    assert sum(gap.ticks for gap in driver.gaps()) == 20_000
+    assert time.monotonic() - began < 1
+    driver.close()
+
+
+def test_time_is_not_kept_from_paging(folder: Path) -> None:
+    """Pages of one instant go on by series and origin."""
+    driver = SQLiteDriver(URL, folder)
+    Writer(driver)(*(a_sample(name=name, origin=origin) for origin in (0, 2, 1) for name in "ab"))
+    page = driver.samples(Query(), 4)
+    found = [(sample.name, sample.origin) for sample in everything(driver, size=4)]
+    assert found == [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1), ("b", 2)]
+    assert page.after is not None
+    assert page.after[0] == NOON
+    driver.close()
+
+
+def test_positions_of_many_sinks_survive_expiry(folder: Path) -> None:
+    """Each sink of each agent keeps its newest, older ones go when their samples are gone."""
+    driver = SQLiteDriver(URL, folder, clock=FixedClock(NOON))
+    for sequence in (1, 2, 3):
+        for agent in ("a", "b"):
+            for sink in ("s", "t"):
+                driver.record(Batch([]), Position(agent, "epoch", sink, sequence))
+    driver.expire(NOON + 2 * HOUR)
+    assert rows(folder, "select sequence, count(*) from batch group by sequence") == [(3, 4)]
+    driver.close()
