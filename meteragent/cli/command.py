@@ -1,0 +1,87 @@
+"""What our commands share: the settings of the call, rows for any formatter, an exit code beside them."""
+
+import argparse
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from cliff import command, lister
+
+from meteragent.errors import ConfigError
+
+if TYPE_CHECKING:
+    from meteragent.cli.app import Program
+    from meteragent.config import Settings
+
+EPILOG = (
+    "Like every command, this one takes --config-file, --config-dir, --state-dir, -v, -q and --debug, "
+    "before or after its name; meteragent --help tells about them."
+)
+
+
+class Command(command.Command):
+    """A command; what ``take_action`` returns is the exit code, and None is 0."""
+
+    def get_epilog(self) -> str:
+        """What stands below the help."""
+        return EPILOG
+
+    @property
+    def program(self) -> "Program":
+        """The program that runs it."""
+        return cast("Program", self.app)
+
+    def settings(self) -> "Settings":
+        """The options of this call.
+
+        :raises ConfigError: when one cannot be used
+        """
+        return self.program.settings()
+
+
+class Lister(Command, lister.Lister):
+    """A command that shows rows; ``take_action`` returns ``columns`` and the rows."""
+
+    columns: Sequence[str] = ()
+    code = 0
+    """The exit code."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The parser with cliff's formatter options.
+
+        :raises ConfigError: when an environment variable of cliff's is no number
+        """
+        try:
+            self.parser = super().get_parser(prog_name)
+        except ValueError as error:
+            raise ConfigError(f"CLIFF_MAX_TERM_WIDTH or CLIFF_FIT_WIDTH: {error}") from None
+        return self.parser
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """Show the rows, then whatever ``after`` has to say."""
+        self.check(parsed_args)
+        for option in (*parsed_args.columns, *parsed_args.sort_columns):
+            if self._normalize_column_name(option) not in self.columns:
+                self.parser.error(f"no column {option!r}; there are {', '.join(self.columns)}")
+        super().run(parsed_args)
+        self.after()
+        return self.code
+
+    def check(self, parsed_args: argparse.Namespace) -> None:
+        """Called first: end the call by ``self.parser.error`` where arguments do not go together."""
+
+    def after(self) -> None:
+        """Called when the rows are shown."""
+
+    def produce_output(
+        self, parsed_args: argparse.Namespace, column_names: Sequence[str], data: Iterable[Sequence[Any]]
+    ) -> int:
+        """Hand the rows to the formatter; in a table, nothing in them can steer the terminal."""
+        if parsed_args.formatter == "table":
+            data = [[_printable(value) for value in row] for row in data]
+        return super().produce_output(parsed_args, column_names, data)
+
+
+def _printable(value: Any) -> Any:
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in value)

@@ -1,0 +1,157 @@
+"""What was refused and waits for a person: see it, offer it again, or let go of it under one's name."""
+
+import argparse
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from meteragent.cli.arguments import at_least_one
+from meteragent.cli.command import Lister
+from meteragent.cli.journal import journal_path
+from meteragent.clock import iso
+from meteragent.errors import NotFound, Rejected
+
+if TYPE_CHECKING:
+    from meteragent.journal.quarantine import Entry, Quarantine
+
+COLUMNS = ("id", "at", "category", "sink", "polling_source", "pollster", "reason", "samples", "size", "state")
+
+
+class OfQuarantine(Lister):
+    """Base of what opens the quarantine."""
+
+    @contextmanager
+    def quarantine(self) -> Iterator["Quarantine"]:
+        """The quarantine, closed afterwards.
+
+        :raises NotFound: when there is no journal
+        """
+        from meteragent.journal.quarantine import Quarantine
+
+        opened = Quarantine(journal_path(self.settings()))
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+    def row(self, entry: "Entry") -> list[Any]:
+        """An entry as a row of these columns."""
+        values = {"at": iso(entry.at)}
+        if "payload" in self.columns:
+            values["payload"] = _text(entry)
+        return [values[name] if name in values else getattr(entry, name) for name in self.columns]
+
+
+def _text(entry: "Entry") -> str:
+    """The payload for people: the samples as JSON where it still holds samples."""
+    import msgspec
+
+    from meteragent.journal.quarantine import samples_of
+
+    try:
+        return msgspec.json.encode([sample.as_dict() for sample in samples_of(entry)]).decode()
+    except Rejected:
+        return entry.payload.decode(errors="backslashreplace")
+
+
+class QuarantineList(OfQuarantine):
+    """List what is in quarantine, oldest first."""
+
+    columns = COLUMNS
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
+        """A row for each entry."""
+        del parsed_args
+        try:
+            with self.quarantine() as quarantine:
+                return self.columns, [self.row(entry) for entry in quarantine.list()]
+        except NotFound as error:
+            self.program.hint(f"{error}; meteragent run makes it")
+            return self.columns, []
+
+
+class QuarantineShow(OfQuarantine):
+    """Show entries of the quarantine whole, with what stood against them and what they hold."""
+
+    columns = (*COLUMNS, "by", "detail", "payload")
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The parser of it."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("id", metavar="ID", type=at_least_one, nargs="+", help="the entry's id")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
+        """A row for each of them."""
+        with self.quarantine() as quarantine:
+            return self.columns, [self.row(quarantine.show(number)) for number in parsed_args.id]
+
+
+class _Settle(OfQuarantine):
+    """Base of what a person decides about entries."""
+
+    columns = ("entries", "samples")
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The parser of it."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("id", metavar="ID", type=at_least_one, nargs="*", help="the entry's id")
+        parser.add_argument("--all", action="store_true", help="all entries instead of some")
+        parser.add_argument("--by", metavar="NAME", type=_name, required=True, help="who decides this")
+        return parser
+
+    def check(self, parsed_args: argparse.Namespace) -> None:
+        """Entries are named, or all are meant."""
+        if bool(parsed_args.id) == parsed_args.all:
+            self.parser.error("name entries by their ids, or take --all")
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
+        """How many entries and samples it concerned."""
+        with self.quarantine() as quarantine:
+            numbers = list(dict.fromkeys(parsed_args.id)) or self.all(quarantine)
+            return self.columns, [(len(numbers), self.settle(quarantine, numbers, parsed_args.by))]
+
+    def all(self, quarantine: "Quarantine") -> list[int]:
+        """The ids that ``--all`` stands for."""
+        return [entry.id for entry in quarantine.list()]
+
+    def settle(self, quarantine: "Quarantine", numbers: list[int], by: str) -> int:
+        """Do it; how many samples it concerns."""
+        raise NotImplementedError
+
+
+def _name(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a name is needed")
+    return text.strip()
+
+
+class QuarantineReplay(_Settle):
+    """Offer entries to their sink again, once the reason why it refused them is gone."""
+
+    def all(self, quarantine: "Quarantine") -> list[int]:
+        """Those that still hold samples of a sink."""
+        from meteragent.journal.quarantine import samples_of
+
+        found, others = [], 0
+        for number in super().all(quarantine):
+            try:
+                samples_of(quarantine.show(number))
+                found.append(number)
+            except Rejected:
+                others += 1
+        if others:
+            self.program.hint(f"{others} entries cannot be replayed, only discarded")
+        return found
+
+    def settle(self, quarantine: "Quarantine", numbers: list[int], by: str) -> int:
+        """Mark them for the agent."""
+        return quarantine.replay(numbers, by)
+
+
+class QuarantineDiscard(_Settle):
+    """Let go of entries for good; the account keeps who did."""
+
+    def settle(self, quarantine: "Quarantine", numbers: list[int], by: str) -> int:
+        """Count them as discarded."""
+        return quarantine.discard(numbers, by)

@@ -1,0 +1,82 @@
+"""Tests of the commands with which a person settles what was refused."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from meteragent.batch import Batch, Refusal, Refused
+from meteragent.journal.journal import Journal
+from meteragent.sample import Sample
+from tests.cli.conftest import Program
+
+
+@pytest.fixture(autouse=True)
+def journal(state: Path) -> Iterator[Journal]:
+    """A journal in whose quarantine lie a refusal at intake and a conflict of a sink."""
+    state.mkdir()
+    opened = Journal(state / "journal.db")
+    opened.join("store", "hold", 0)
+    sample = Sample("m", "gauge", "B", 1, resource_id="r", timestamp=1, source="s", origin=5)
+    refused = Refused("here", "bad", "volume: nan is not finite", 4, b'{"volume": null} \xff')
+    batch = opened.append(Batch([sample]), [refused])
+    conflict = Refusal(0, "conflict: another volume", "volume 2")
+    opened.positions.move("store", batch, {"conflict": 1}, {}, [conflict])
+    yield opened
+    opened.close()
+
+
+def test_entries_are_listed(program: Program) -> None:
+    """Oldest first, with who, why and how much."""
+    first, second = program("quarantine", "list", "-f", "json").rows
+    assert list(first) == [
+        "id", "at", "category", "sink", "polling_source", "pollster", "reason", "samples", "size", "state",
+    ]  # fmt: skip
+    assert (first["category"], first["pollster"], first["samples"]) == ("refused", "bad", 4)
+    assert (second["category"], second["sink"], second["reason"]) == (
+        "conflict", "store", "conflict: another volume",
+    )  # fmt: skip
+
+
+def test_entries_are_shown_whole(program: Program) -> None:
+    """With the other side of a conflict and what they hold: samples as JSON, else the text kept of it."""
+    refused, conflict = program("quarantine", "show", "1", "2", "-f", "json").rows
+    assert refused["payload"] == '{"volume": null} \\xff'
+    assert conflict["detail"] == "volume 2"
+    (sample,) = json.loads(conflict["payload"])
+    assert (sample["name"], sample["volume"], sample["resource_id"]) == ("m", 1, "r")
+
+
+def test_an_unknown_entry_is_one_line(program: Program) -> None:
+    """For each command that takes ids; then nothing is settled."""
+    for args in (["show", "9"], ["replay", "2", "9", "--by", "me"], ["discard", "1", "9", "--by", "me"]):
+        ended = program("quarantine", *args)
+        assert (ended.code, ended.err) == (1, "meteragent: quarantine has no entry 9\n"), args
+    assert [row["state"] for row in program("quarantine", "list", "-f", "json").rows] == ["kept", "kept"]
+
+
+def test_entries_are_replayed_under_a_name(program: Program) -> None:
+    """They are marked for the agent."""
+    assert program("quarantine", "replay", "2", "--by", "ann", "-f", "json").rows == [
+        {"entries": 1, "samples": 1}
+    ]
+    shown = program("quarantine", "show", "2", "-f", "json").rows[0]
+    assert (shown["state"], shown["by"]) == ("replay", "ann")
+
+
+def test_all_that_can_be_replayed_is(program: Program) -> None:
+    """What a pollster yielded cannot, and is told."""
+    ended = program("quarantine", "replay", "--all", "--by", "ann", "-f", "value")
+    assert (ended.code, ended.out) == (0, "1 1\n")
+    assert ended.err == "meteragent: 1 entries cannot be replayed, only discarded\n"
+    assert program("quarantine", "replay", "1", "--by", "ann").code == 1
+
+
+def test_discarded_entries_are_counted_as_such(program: Program) -> None:
+    """The account still adds up, and keeps them as discarded."""
+    assert program("quarantine", "discard", "--all", "--by", "ann", "-f", "value").out == "2 5\n"
+    assert program("quarantine", "list", "-f", "json").rows == []
+    status = program("journal", "status", "-f", "json")
+    assert status.code == 0
+    assert [row["parts"]["discarded"] for row in status.rows] == [4, 1]

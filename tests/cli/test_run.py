@@ -1,0 +1,125 @@
+"""Tests of `meteragent run`: the agent in the foreground, as a person or systemd runs it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Program
+
+Started = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def started(config: Path, state: Path, tmp_path: Path) -> Iterator[Started]:
+    """Starts the program with that config and state in a process of its own, ended with the test."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(*args: str) -> "subprocess.Popen[str]":
+        where = ("--config-dir", str(config), "--state-dir", str(state))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "meteragent", *where, *args],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=os.environ | {"HOME": str(tmp_path)},
+        )  # fmt: skip
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def greeting(process: "subprocess.Popen[str]") -> str:
+    """The first line that the agent prints."""
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def test_it_greets_and_ends_by_itself(started: Started, program: Program) -> None:
+    """--stop-after ends it with 0; what it metered is readable afterwards."""
+    begin = time.monotonic()
+    process = started("run", "--stop-after", "1")
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, "")
+    assert out.startswith("meteragent ")
+    assert time.monotonic() - begin < 10
+    names = program("meter", "list", "-f", "value", "-c", "name").out.split()
+    assert len(set(names)) >= 25
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_in_less_than_two_seconds(started: Started, number: signal.Signals) -> None:
+    """Cleanly, with 0 and without a word."""
+    process = started("run")
+    assert greeting(process).startswith("meteragent ")
+    begin = time.monotonic()
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, "")
+    assert time.monotonic() - begin < 2
+
+
+def test_it_prints_its_account_now_and_then(started: Started, config: Path) -> None:
+    """A line every [agent] account_interval seconds, which tells what became of the samples."""
+    (config / "meteragent.conf").write_text("[agent]\naccount_interval = 1\n")
+    process = started("run", "--stop-after", "2.5")
+    out, _ = process.communicate(timeout=20)
+    lines = [line for line in out.splitlines() if "delivered" in line]
+    assert 1 <= len(lines) <= 2
+    assert lines[-1].startswith("read ")
+
+
+def test_other_commands_work_while_it_runs(started: Started, program: Program) -> None:
+    """The store and the journal are read beside it."""
+    process = started("run")
+    greeting(process)
+    until = time.monotonic() + 10
+    while not program("sample", "list", "-m", "host.uptime", "-f", "json").rows:
+        assert time.monotonic() < until, "nothing is stored"
+        time.sleep(0.05)
+    for command in ("gap list", "journal status", "journal verify", "sink list", "quarantine list"):
+        assert program(*command.split()).code == 0, command
+    (sink,) = program("sink", "list", "-f", "json").rows
+    assert sink["balanced"] is True
+
+
+def test_a_second_agent_in_the_same_state_folder_is_refused(started: Started) -> None:
+    """In one line, naming the first."""
+    first = started("run")
+    greeting(first)
+    second = started("run")
+    out, err = second.communicate(timeout=20)
+    assert (second.returncode, out) == (1, "")
+    assert err.startswith("meteragent: state folder ")
+    assert str(first.pid) in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        (
+            "meteragent.conf",
+            "[storage]\nconnection = nosuch://x\n",
+            "'nosuch' is not installed; installed: sqlite",
+        ),
+        ("meteragent.conf", "[storage]\nconnection = sqlite://\n", "sqlite:///path"),
+        ("polling.yaml", "sources: [\n", "polling.yaml:"),
+        ("pipeline.yaml", "sources: []\n", "pipeline.yaml:"),
+    ],
+)
+def test_what_it_cannot_start_with_is_one_line(
+    program: Program, config: Path, name: str, text: str, told: str
+) -> None:
+    """Exit code 1, no traceback."""
+    (config / name).write_text(text)
+    ended = program("run", "--stop-after", "0")
+    assert (ended.code, ended.out, ended.err.count("\n")) == (1, "", 1)
+    assert told in ended.err
