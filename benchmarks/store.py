@@ -97,9 +97,9 @@ def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR", "/var/tmp")) as name:
         folder = Path(name)
-        bare = inserted(folder, count)
         taken = recorded(folder, count)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        bare = inserted(folder, count)
         size = (folder / "samples.db").stat().st_size
         print(f"bare insert  {count / bare:>12,.0f} rows/s  {bare / count * 1e6:.2f} us a row")
         print(f"record       {count / taken:>12,.0f} samples/s  {taken / count * 1e6:.2f} us a sample")

@@ -4,6 +4,7 @@ polling source ─ Ticker ─▶ Poller ─▶ accept ─▶ Journal ─offer─
  (a thread each)   tick     batches   (fsync)           read    (a thread each, its own position)
 """
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -96,6 +97,8 @@ class Agent:
         )  # fmt: skip
         for sink in self._sinks:
             sink.start()
+        with contextlib.suppress(Unavailable):  # then it goes before the next batch
+            self._tell_interrupted()
         for source in self._sources:
             thread = threading.Thread(
                 target=source.ticker.run, args=(self._stopping.wait,), name=f"poll {source.name}", daemon=True
@@ -114,6 +117,11 @@ class Agent:
             for each in self._journal.open_polls()
         ]  # fmt: skip
 
+    def _tell_interrupted(self) -> None:
+        if self._interrupted:
+            self._journal.append(Batch(polls=self._interrupted))
+            self._interrupted = []
+
     def accept(self, batch: Batch, refused: Sequence[Refused] = (), read: int | None = None) -> Batch:
         """Journal a batch and hand it to the sinks; what sources are given to call.
 
@@ -121,9 +129,7 @@ class Agent:
         :raises ValueError: when a text in it is no valid Unicode
         """
         try:
-            if self._interrupted:
-                self._journal.append(Batch(polls=self._interrupted))
-                self._interrupted = []
+            self._tell_interrupted()
             journaled = self._journal.append(batch, refused, read)
         except Unavailable as error:
             if not self._holding:

@@ -1,0 +1,234 @@
+"""The agent as a whole, in this process: what it starts, holds, says and stops."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from meteragent.agent import Agent
+from meteragent.batch import Batch, Begun, Provenance
+from meteragent.config import Settings, load
+from meteragent.errors import ConfigError, Unavailable
+from meteragent.journal import status
+from meteragent.journal.journal import Journal
+from meteragent.sample import Sample, accepted
+from meteragent.storage.base import Query
+from meteragent.storage.sqlite.driver import SQLiteDriver
+
+Configure = Callable[..., Settings]
+
+
+@pytest.fixture
+def configure(tmp_path: Path) -> Configure:
+    """Writes a configuration and reads it."""
+
+    def write(
+        polling: str = "sources: [{name: host, interval: 300, meters: ['host.load.*']}]",
+        pipeline: str | None = None,
+        options: str = "",
+    ) -> Settings:
+        config = tmp_path / "etc"
+        config.mkdir(exist_ok=True)
+        (config / "polling.yaml").write_text(polling)
+        (config / "meteragent.conf").write_text(f"[DEFAULT]\nhost = here\n{options}")
+        if pipeline is not None:
+            (config / "pipeline.yaml").write_text(pipeline)
+        return load([], [str(config)], str(tmp_path / "state"))
+
+    return write
+
+
+@pytest.fixture
+def running() -> Iterator[Callable[[Settings], Agent]]:
+    """Starts agents, and stops them at the end of the test."""
+    agents: list[Agent] = []
+
+    def start(settings: Settings) -> Agent:
+        agent = Agent(settings)
+        agents.append(agent)
+        agent.start()
+        return agent
+
+    yield start
+    for agent in agents:
+        agent.stop()
+
+
+def stored(settings: Settings, meter: str | None = None) -> list[Sample]:
+    """The samples in the store."""
+    driver = SQLiteDriver(url="sqlite:///samples.db", state_dir=settings.state_dir)
+    try:
+        return driver.samples(Query(meter=meter), 1000).samples
+    finally:
+        driver.close()
+
+
+def until(condition: Callable[[], object], seconds: float = 10) -> None:
+    """Wait for something to come true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.02)
+
+
+def delivered(settings: Settings) -> int:
+    """How many samples the first sink says it has delivered."""
+    return status.read(settings.state_dir / "journal.db").sinks[0].delivered
+
+
+def test_the_first_poll_is_at_once(configure: Configure, running: Callable[[Settings], Agent]) -> None:
+    """A source of 300 s has samples right after the first start."""
+    settings = configure()
+    running(settings)
+    until(lambda: delivered(settings))
+    assert {sample.resource_id for sample in stored(settings)} == {"here"}
+
+
+def test_a_state_folder_has_one_agent(configure: Configure, running: Callable[[Settings], Agent]) -> None:
+    """A second agent is refused in one line that names the process that has it."""
+    settings = configure()
+    running(settings)
+    with pytest.raises(ConfigError, match=r"in use by process \d+"):
+        Agent(settings).start()
+
+
+def test_a_restart_within_the_interval_does_not_poll(
+    configure: Configure, running: Callable[[Settings], Agent]
+) -> None:
+    """A crash loop polls no faster than the interval."""
+    settings = configure()
+    agent = running(settings)
+    until(lambda: delivered(settings))
+    agent.stop()
+    before = len(stored(settings))
+    agent = running(settings)
+    time.sleep(0.5)
+    agent.stop()
+    assert len(stored(settings)) == before
+
+
+def test_a_poll_that_was_interrupted_is_told_of(
+    configure: Configure, running: Callable[[Settings], Agent]
+) -> None:
+    """What an earlier run began and did not end becomes a partial poll, and is not polled again."""
+    settings = configure()
+    settings.make_state_dir()
+    journal = Journal(settings.state_dir / "journal.db")
+    journal.join("store", "hold", 0)
+    tick = time.time_ns() // 1000 - 1_000_000
+    sample = accepted(Sample("m", "gauge", "1", 1, resource_id="r"), tick, "openstack")
+    begun = Begun("host", tick, "load", tick)
+    journal.append(Batch([sample], [Provenance("host", "load", 1)], [begun]))
+    journal.close()
+    running(settings)
+    until(lambda: delivered(settings))
+    driver = SQLiteDriver(url="sqlite:///samples.db", state_dir=settings.state_dir)
+    until(lambda: list(driver.polls()))
+    (row,) = [poll for poll in driver.polls() if poll.tick == tick]
+    driver.close()
+    assert (row.outcome, row.reason, row.samples) == ("partial", "interrupted", 1)
+
+
+def test_while_the_journal_holds_it_is_said_once_and_when_it_goes_on(
+    configure: Configure, running: Callable[[Settings], Agent], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Refused batches raise, one warning tells why, one that it is over."""
+    settings = configure(
+        pipeline=json.dumps(
+            {
+                "sources": [{"name": "all", "meters": ["*"], "sinks": ["s"]}],
+                "sinks": [{"name": "s", "publishers": ["file:missing/lines"], "when_full": "hold"}],
+            }
+        ),
+        options="[journal]\nmax_size = 1048576\n",
+    )
+    agent = running(settings)
+    metadata = {"text": "x" * 10_000}
+    samples = [
+        accepted(Sample("m", "gauge", "1", n, resource_id="r", resource_metadata=metadata), n, "s")
+        for n in range(60)
+    ]
+    with caplog.at_level(logging.WARNING, "meteragent.agent"):
+        with pytest.raises(Unavailable, match="journal full"):
+            fill(agent, samples)
+        assert "accepts nothing: journal full" in agent.account_line()
+        (settings.state_dir / "missing").mkdir()
+        until(lambda: not status.read(settings.state_dir / "journal.db").sinks[0].pending, 40)
+        agent.accept(Batch(samples))
+    said = [record.getMessage() for record in caplog.records]
+    assert sum("nothing is accepted now" in text for text in said) == 1
+    assert said[-1] == "accepting again"
+
+
+def fill(agent: Agent, samples: list[Sample]) -> None:
+    """Hand over more than the journal may hold."""
+    for _ in range(10):
+        agent.accept(Batch(samples))
+
+
+def test_a_publisher_that_is_not_installed_lists_those_that_are(configure: Configure) -> None:
+    """Start-up stops in one line."""
+    settings = configure(
+        pipeline="{sources: [{name: a, meters: ['*'], sinks: [s]}],"
+        " sinks: [{name: s, publishers: ['stroage:']}]}"
+    )
+    with pytest.raises(ConfigError, match=r"'stroage' is not installed; installed: file, null, store"):
+        Agent(settings).start()
+
+
+def test_a_file_belongs_to_one_sink(configure: Configure) -> None:
+    """Its length is part of the position of that sink."""
+    settings = configure(
+        pipeline="{sources: [{name: a, meters: ['*'], sinks: [s, t]}],"
+        " sinks: [{name: s, publishers: ['file:x']}, {name: t, publishers: ['file:x']}]}"
+    )
+    with pytest.raises(ConfigError, match="that of sink 's', too"):
+        Agent(settings).start()
+
+
+def test_an_unknown_store_lists_the_drivers(configure: Configure) -> None:
+    """Start-up stops in one line."""
+    settings = configure(options="[storage]\nconnection = mongodb://here\n")
+    with pytest.raises(ConfigError, match=r"storage 'mongodb' is not installed; installed: .*sqlite"):
+        Agent(settings).start()
+
+
+def test_a_password_in_the_url_of_the_store_is_not_shown(
+    configure: Configure, running: Callable[[Settings], Agent]
+) -> None:
+    """The greeting names the store without it."""
+    settings = configure()
+    agent = running(settings)
+    settings.conf.set_override("connection", "postgresql://me:secret@here/db", "storage")
+    assert "secret" not in agent.greeting()
+    assert "me:***@here" in agent.greeting()
+
+
+def test_it_stops_in_time_while_everything_is_busy(
+    configure: Configure, running: Callable[[Settings], Agent]
+) -> None:
+    """Stopping takes less than two seconds, and the account balances afterwards."""
+    settings = configure("sources: [{name: a, interval: 1, meters: ['*']}]")
+    agent = running(settings)
+    until(lambda: delivered(settings))
+    began = time.monotonic()
+    agent.stop()
+    assert time.monotonic() - began < 2
+    assert status.read(settings.state_dir / "journal.db").balanced
+
+
+def test_the_account_line_tells_reads_and_each_sink(
+    configure: Configure, running: Callable[[Settings], Agent]
+) -> None:
+    """One line a person can read."""
+    settings = configure()
+    agent = running(settings)
+    until(lambda: delivered(settings))
+    line = agent.account_line()
+    assert line.startswith("read ")
+    assert "= journaled" in line
+    assert "store: " in line
+    assert "\n" not in line
