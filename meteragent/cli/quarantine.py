@@ -1,6 +1,7 @@
 """What was refused and waits for a person: see it, offer it again, or let go of it under one's name."""
 
 import argparse
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -115,9 +116,9 @@ class _Settle(OfQuarantine):
         """The ids that ``--all`` stands for."""
         return [entry.id for entry in quarantine.list()]
 
+    @abstractmethod
     def settle(self, quarantine: "Quarantine", numbers: list[int], by: str) -> int:
         """Do it; how many samples it concerns."""
-        raise NotImplementedError
 
 
 def _name(text: str) -> str:

@@ -1,6 +1,7 @@
 """What the store holds, read from it directly, so that it is told whether the agent runs or not."""
 
 import argparse
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -49,9 +50,9 @@ class OfStore(Lister):
         finally:
             driver.close()
 
+    @abstractmethod
     def rows(self, driver: "StorageDriver", parsed_args: argparse.Namespace) -> Iterable[Sequence[Any]]:
         """What is asked for."""
-        raise NotImplementedError
 
 
 class MeterList(OfStore):
