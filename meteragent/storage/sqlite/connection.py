@@ -16,7 +16,7 @@ OLDEST_SQLITE = (3, 51, 3)
 """Before it, two processes that checkpoint at once could damage the file."""
 BUSY_SECONDS = 5.0
 
-_WRITER_CACHE = 48 << 20
+_WRITER_CACHE = 32 << 20
 _READER_CACHE = 16 << 20
 _PAGE = 4096
 _LARGEST_WAL = 20_000 * _PAGE
