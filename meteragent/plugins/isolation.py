@@ -27,13 +27,13 @@ class Abandoned(BaseException):
 class Running:
     """A call in a worker; what it ended with is there once ``finished`` was called with it."""
 
-    __slots__ = ("_worker", "done", "error", "finished", "job", "reason", "result")
+    __slots__ = ("_worker", "done", "error", "finished", "followed", "job", "reason", "result")
 
-    def __init__(
-        self, job: Callable[[], Any], finished: Callable[["Running"], None], worker: "_Worker"
-    ) -> None:
+    def __init__(self, job: Callable[[], Any], finished: "Finished", worker: "_Worker") -> None:
         self.job, self.finished, self._worker = job, finished, worker
         self.done = False
+        self.followed = False
+        """Whether its thread went on with another call."""
         self.result: Any = None
         self.error: BaseException | None = None
         self.reason = ""
@@ -49,6 +49,10 @@ class Running:
         self._worker.interrupt()
 
 
+Finished = Callable[[Running], Running | None]
+"""Called in the thread of a call at its end; what it returns is run in that thread next."""
+
+
 class Isolation:
     """The calls of one plugin, each in a thread that is kept for the next.
 
@@ -56,16 +60,17 @@ class Isolation:
     Threads only share what needs no lock: an exception thrown into one must not leave a lock held.
     """
 
-    def __init__(self, name: str, bound: int = ABANDONED) -> None:
+    def __init__(self, name: str, bound: int = ABANDONED, idle: "deque[_Worker] | None" = None) -> None:
         """
         :param bound: abandoned calls that may run on before no new one is started
+        :param idle: threads without work, which plugins may share
         """
         self._name, self._bound = name, bound
-        self._idle: deque[_Worker] = deque()
+        self._idle: deque[_Worker] = deque() if idle is None else idle
         self._abandoned: deque[Running] = deque()
 
-    def start(self, job: Callable[[], Any], finished: Callable[[Running], None]) -> Running:
-        """Run a job in a thread; ``finished`` is called there with it at its end.
+    def ready(self) -> None:
+        """Ask whether a call may be started.
 
         :raises PluginUnavailable: when too many abandoned calls are still running
         """
@@ -74,6 +79,9 @@ class Isolation:
             each.interrupt()
         if len(left) >= self._bound:
             raise PluginUnavailable(f"disabled as long as {len(left)} abandoned calls are still running")
+
+    def start(self, job: Callable[[], Any], finished: Finished) -> Running:
+        """Run a job in a thread; ``finished`` is called there with it at its end."""
         try:
             worker = self._idle.pop()
         except IndexError:
@@ -82,12 +90,21 @@ class Isolation:
         worker.give(running)
         return running
 
+    def follow(self, job: Callable[[], Any], finished: Finished, before: Running) -> Running:
+        """A job for the thread of a call that just ends, possibly another plugin's; to be returned there."""
+        before.followed = True
+        return Running(job, finished, before._worker)
+
     def settle(self, running: Running) -> None:
         """Keep the thread of a finished call for the next one."""
-        self._idle.append(running._worker)
+        if not running.followed and not running._worker.retired:
+            self._idle.append(running._worker)
 
     def abandon(self, running: Running) -> None:
         """Stop waiting: the call runs on by itself, and its thread is not used again."""
+        if running.done:
+            self.settle(running)
+            return
         running._worker.retire()
         self._abandoned.append(running)
 
@@ -107,6 +124,7 @@ class Isolation:
         :raises PluginUnavailable: when too many abandoned calls are still running
         """
         done: SimpleQueue[Running] = SimpleQueue()
+        self.ready()
         running = self.start(job, done.put)
         try:
             done.get(timeout=timeout)
@@ -132,7 +150,7 @@ class _Worker:
         self._inbox: SimpleQueue[Running | None] = SimpleQueue()
         self._leaving = threading.Lock()
         """Taken for good by the thread as it ends: thread ids are used again."""
-        self._retired = False
+        self.retired = False
         self._thread = threading.Thread(target=self._main, name=name, daemon=True)
         self._thread.start()
 
@@ -144,7 +162,7 @@ class _Worker:
         self._inbox.put(running)
 
     def retire(self) -> None:
-        self._retired = True
+        self.retired = True
         self._inbox.put(None)
 
     def interrupt(self) -> None:
@@ -161,23 +179,23 @@ class _Worker:
     def _main(self) -> None:
         try:
             try:
-                while not self._retired and (running := self._inbox.get()) is not None:
-                    self._run(running)
-                    del running
+                while not self.retired and (running := self._inbox.get()) is not None:
+                    while running is not None:
+                        running = self._run(running)
             finally:
                 self._leaving.acquire()
         except Abandoned:
             return
 
-    def _run(self, running: Running) -> None:
+    def _run(self, running: Running) -> Running | None:
         try:
             running.result = running.job()
         except BaseException as error:  # boundary: whatever a plugin raises ends this call and no more
             running.error, running.reason = error, one_line(error)
-            if LOG.isEnabledFor(logging.DEBUG) and not self._retired:
+            if LOG.isEnabledFor(logging.DEBUG) and not self.retired:
                 LOG.debug("%s raised", self._thread.name, exc_info=error)
         running.done = True
-        running.finished(running)
+        return running.finished(running)
 
 
 def _throw(ident: int) -> None:

@@ -2,17 +2,18 @@
 
 import inspect
 import logging
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from meteragent.batch import Poll
-from meteragent.clock import Clock
+from meteragent.clock import SECOND, Clock
 from meteragent.errors import NotFound
 from meteragent.plugins.bind import bind
 from meteragent.plugins.contracts import GET_SAMPLES
-from meteragent.plugins.isolation import Isolation
+from meteragent.plugins.isolation import Finished, Isolation, Running
 from meteragent.plugins.reason import valid
 from meteragent.pollsters.ancestor import Manager
 from meteragent.pollsters.calls import Call
@@ -33,6 +34,8 @@ class Surroundings(msgspec.Struct, frozen=True):
     sharing: Sharing
     sample_source: str
     host: str
+    idle: "deque[Any]" = msgspec.field(default_factory=deque)
+    """Threads without work, for all pollsters of the source."""
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -68,7 +71,7 @@ class Caller:
         self._bound = bind(pollster.get_samples, GET_SAMPLES)
         function = inspect.unwrap(pollster.get_samples)
         self.asynchronous = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
-        self._isolation = Isolation(f"{self.polling_source}/{name}", self.limits.max_abandoned)
+        self._isolation = Isolation(f"{self.polling_source}/{name}", self.limits.max_abandoned, around.idle)
         self.last: Poll | None = None
         self._given_up: set[str] = set()
         self._claimed: set[str] = set()
@@ -76,6 +79,11 @@ class Caller:
         self._late = 0
         self._call: Call | None = None
         around.sharing.join(self._seat)
+
+    @property
+    def seconds(self) -> float:
+        """How long its last poll took."""
+        return (self.last.ended - self.last.began) / SECOND if self.last else 0.0
 
     def selected(self, meter: str) -> bool:
         """Whether samples of a meter are wanted; all are of a pollster that does not say what it yields."""
@@ -124,14 +132,24 @@ class Caller:
         self._given_up.update(failed)
         return failed
 
-    def start(self, call: Call) -> None:
-        """Let a call run.
+    def ready(self) -> None:
+        """Ask whether a call may be made.
 
         :raises PluginUnavailable: when too many abandoned ones still run
         """
         self._clear()
-        call.running = self._isolation.start(call.run, lambda _: call.ended())
+        self._isolation.ready()
+
+    def start(self, call: Call, finished: Finished) -> None:
+        """Let a call run in a thread."""
         self._call = call
+        call.running = self._isolation.start(call.run, finished)
+
+    def follow(self, call: Call, finished: Finished, before: Running) -> Running:
+        """Let a call run in the thread of one that just ends."""
+        self._call = call
+        call.running = self._isolation.follow(call.run, finished, before)
+        return call.running
 
     def settle(self, call: Call) -> None:
         """Take note that a call ended; its thread is kept."""

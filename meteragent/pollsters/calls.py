@@ -53,7 +53,7 @@ class Polled(Protocol):
 
 
 class Block(NamedTuple):
-    """Says that a call yielded so many things, with so many bytes of metadata, or that it ended."""
+    """Says that a call yielded so many things, with so many bytes of metadata."""
 
     call: "Call"
     yielded: int
@@ -73,11 +73,11 @@ class Call:
         tick: int,
         cache: dict[Any, Any],
         deadline: float,
-        signals: "SimpleQueue[Block]",
+        signals: "SimpleQueue[Block | None]",
     ) -> None:
         """
         :param deadline: on the monotonic clock
-        :param signals: told when a block is full, and at the end
+        :param signals: told when a block is full
         """
         self.caller, self.tick, self.cache, self.deadline = caller, tick, cache, deadline
         self.samples: list[Sample] = []
@@ -110,10 +110,6 @@ class Call:
         except BaseException as error:
             self.failed = self.caller.give_up(error)
             raise
-
-    def ended(self) -> None:
-        """Say that it ended."""
-        self._signals.put(Block(self, BLOCK, 0))
 
     def take(self, count: int = BLOCK) -> tuple[list[Sample], list[Turned]]:
         """The first of what was not taken yet, so many of each at most."""

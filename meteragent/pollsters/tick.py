@@ -1,12 +1,14 @@
-"""Runs the pollsters of one tick side by side and waits for them; apart from what lasts between ticks."""
+"""Runs the pollsters of one tick and waits for them; apart from what lasts between ticks."""
 
 import contextlib
+from collections import deque
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 
 from meteragent.batch import Outcome, Poll
 from meteragent.clock import SECOND, Clock
 from meteragent.errors import PluginUnavailable, Unavailable
+from meteragent.plugins.isolation import Running
 from meteragent.pollsters.batches import Account, Batches, Journal
 from meteragent.pollsters.caller import Caller
 from meteragent.pollsters.calls import BLOCK, Block, Call, Enough
@@ -14,10 +16,16 @@ from meteragent.pollsters.limits import Limits
 
 LINGER = 0.5
 """Seconds that what was yielded waits for more, while pollsters are still running."""
+PATIENCE = 0.01
+"""Seconds that pollsters wait for one that runs before them in their thread, until they get another."""
 
 
 class Tick:
-    """One tick of a polling source."""
+    """One tick of a polling source.
+
+    Quick pollsters run one behind the other in one thread, which costs a quiet host least. One that
+    takes longer keeps that thread, and those behind it go on in another.
+    """
 
     def __init__(
         self, tick: int, clock: Clock, limits: Limits, timeout: float, journal: Journal, owed: list[Poll]
@@ -29,9 +37,10 @@ class Tick:
         self._accounts: dict[Call, Account] = {}
         self._tick, self._clock, self._limits = tick, clock, limits
         self._timeout, self._deadline = timeout, clock.monotonic() + timeout
-        self._signals: SimpleQueue[Block] = SimpleQueue()
+        self._signals: SimpleQueue[Block | None] = SimpleQueue()
         self._callers: dict[Call, Caller] = {}
         self._open: set[Call] = set()
+        self._waiting: deque[Call] = deque()
         self._journal, self._owed = journal, owed
 
     def run(self, callers: Sequence[Caller]) -> None:
@@ -50,8 +59,8 @@ class Tick:
             self._callers[call] = caller
         self._batches = Batches(self._journal, self._limits, self._accounts.values(), self._owed)
         try:
-            for call in self._accounts:
-                self._start(call)
+            self._line_up()
+            self._start()
             self._wait()
             if self._batches.pending:
                 self._batches.commit()
@@ -60,6 +69,7 @@ class Tick:
                 raise
             self._owed += self._batches.cut_off(self._clock.wall(), error)
         finally:
+            self._waiting.clear()
             for call in self._open:
                 call.stop()
 
@@ -67,56 +77,82 @@ class Tick:
         """The poll row of each pollster."""
         return [(self._callers[call], account.row()) for call, account in self._accounts.items()]
 
-    def _start(self, call: Call) -> None:
+    def _line_up(self) -> None:
+        """All calls that may be made, those first that were quick the last time."""
+        for call, caller in sorted(self._callers.items(), key=lambda each: each[1].seconds):
+            try:
+                caller.ready()
+            except PluginUnavailable as error:
+                self._end(call, "failed", str(error))
+            else:
+                self._open.add(call)
+                self._waiting.append(call)
+
+    def _start(self) -> None:
+        """Let the next call in the line run in a thread of its own, and those behind it as it ends."""
+        with contextlib.suppress(IndexError):
+            call = self._waiting.popleft()
+            self._callers[call].start(call, self._finished)
+
+    def _finished(self, running: Running) -> Running | None:
+        """What a thread does next, as a call in it ends; runs in that thread."""
         try:
-            self._callers[call].start(call)
-        except PluginUnavailable as error:
-            self._end(call, "failed", str(error))
-        else:
-            self._open.add(call)
+            call = self._waiting.popleft()
+        except IndexError:
+            self._signals.put(None)
+            return None
+        return self._callers[call].follow(call, self._finished, running)
 
     def _wait(self) -> None:
         clock = self._clock
-        look = clock.monotonic() + LINGER
+        now = clock.monotonic()
+        look, patience, left = now + LINGER, now + PATIENCE, len(self._waiting)
         while self._open:
-            now = clock.monotonic()
+            until = min(look, self._deadline, patience if self._waiting else look)
             with contextlib.suppress(Empty):
-                self._heard(self._signals.get(timeout=max(0.0, min(look, self._deadline) - now)))
+                self._heard(self._signals.get(timeout=max(0.0, until - clock.monotonic())))
+            self._settle()
             now = clock.monotonic()
             if now >= self._deadline:
                 self._give_up()
             elif now >= look:
-                for call in tuple(self._open):
-                    self._take(call)
-                if self._open and self._batches.pending:
-                    self._batches.commit()
+                self._pass_on()
                 look = clock.monotonic() + LINGER
+            if now >= patience:
+                if len(self._waiting) == left:
+                    self._start()
+                patience, left = now + PATIENCE, len(self._waiting)
 
-    def _heard(self, block: Block) -> None:
-        """A call has a block full, or ended."""
-        call = block.call
-        if call not in self._open:
-            return
-        running = call.running
-        ended = running is not None and running.done
-        self._take(call, block.yielded, block.weight)
-        call.make_room()
-        if not ended or running is None:
-            return
-        while call.samples or call.turned:
+    def _pass_on(self) -> None:
+        """Journal what there is, while calls still run."""
+        for call in tuple(self._open):
             self._take(call)
-        self._open.discard(call)
-        self._callers[call].settle(call)
-        account = self._accounts[call]
-        self._end(call, *_outcome(call, account, running.error, running.reason))
+        if self._open and self._batches.pending:
+            self._batches.commit()
+
+    def _heard(self, block: Block | None) -> None:
+        """A call has a block full."""
+        if block is not None and block.call in self._open:
+            self._take(block.call, block.yielded, block.weight)
+            block.call.make_room()
+
+    def _settle(self) -> None:
+        """See which calls have ended."""
+        for call in tuple(self._open):
+            running = call.running
+            if running is None or not running.done:
+                continue
+            while call.samples or call.turned:
+                self._take(call)
+            self._open.discard(call)
+            self._callers[call].settle(call)
+            account = self._accounts[call]
+            self._end(call, *_outcome(call, account, running.error, running.reason))
 
     def _give_up(self) -> None:
         """The time is over: keep what there is."""
-        while True:
-            try:
-                self._heard(self._signals.get_nowait())
-            except Empty:
-                break
+        self._waiting.clear()
+        self._settle()
         for call in tuple(self._open):
             self._callers[call].abandon(call)
             while call.samples or call.turned:
