@@ -76,12 +76,13 @@ class PluginList(Lister):
 def _row(plugin: "Plugin", last: "Sequence[Poll]" = ()) -> list[Any]:
     state: str = plugin.state
     reason = plugin.reason
-    failing = [poll for poll in last if poll.outcome != "complete"]
-    if state == "loaded" and failing:
-        state = "failing"
+    remarkable = [poll for poll in last if poll.outcome != "complete" or poll.reason]
+    if state == "loaded" and remarkable:
+        if any(poll.outcome != "complete" for poll in remarkable):
+            state = "failing"
         reason = "; ".join(
             f"polling source {poll.polling_source} at {iso(poll.tick)}: {poll.outcome}: {poll.reason}"
-            for poll in failing
+            for poll in remarkable
         )
     meters = Names(sorted(getattr(plugin.object, "meters", None) or ()))
     return [plugin.kind, plugin.label.partition(":")[2], state, reason, plugin.distribution, meters]
