@@ -184,6 +184,7 @@ def main() -> None:
         caught = catch_up(folder / "behind", min(samples, 3_000_000))
         ratio = caught / reference
         print(f"catching up            {caught:>9,.0f} samples/s, ratio {ratio:.2f}, goal {GOAL_CATCH_UP:,}")
+    sys.exit(rate < GOAL_HEAD or caught < GOAL_CATCH_UP or largest > GOAL_PSS)
 
 
 if __name__ == "__main__":
