@@ -137,6 +137,8 @@ class Store:
                 )
             return
         schema.check(schema.stored_format(connection), str(self.path))
+        # extra: a file deleted on the way to the write-ahead log shall not be there again after a power cut
+        connection.execute("pragma synchronous = extra")
         _log_ahead(connection, self._patience)
         connection.execute("pragma synchronous = full")
         connection.execute(f"pragma cache_size = -{_WRITER_CACHE >> 10}")
