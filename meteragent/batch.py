@@ -93,6 +93,8 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True):
     reason: str
     detail: str = ""
     """What stood against it, e.g. the other side of a conflict."""
+    publisher: str = ""
+    """URL of the publisher; filled in by the sink."""
 
 
 CONFLICT = "conflict"

@@ -4,7 +4,7 @@ import ctypes
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import apsw
@@ -13,19 +13,31 @@ from meteragent.errors import Unavailable
 from meteragent.failpoints import reach
 from meteragent.journal import schema
 
-GROWTH = 4 << 20
-"""Bytes by which the file grows at least; an eighth of it when that is more."""
+PAGE = 4096
+_FRAME = PAGE + 24
+"""Bytes of a page in the write-ahead log."""
+LOG_PAGES = 512
+"""Pages in the write-ahead log after which they are copied into the file and the log begins anew."""
 LARGEST_GROWTH = 16 << 20
+"""Bytes by which the file grows at most beyond what is needed; it is an eighth of it, else."""
 _SLACK = 1 << 18
+"""Bytes for what a transaction writes besides its payload."""
+_CHUNK = 1 << 18
+"""Bytes in which SQLite asks the file system for room; unset, it would not ask ahead at all."""
 
 
 class JournalFile:
-    """A SQLite file that keeps free pages inside, so that a full disk stops accepting, nothing else."""
+    """A SQLite file that owns its room before it needs it: a full disk stops accepting, nothing else.
+
+    Two things are kept: free pages inside the file, and a write-ahead log that is never made shorter.
+    A transaction that fits in both cannot fail for lack of room.
+    """
 
     def __init__(self, path: Path, reserve: int) -> None:
         self.path = path
         self.lock = threading.RLock()
         self._reserve = reserve
+        self._log = Path(f"{path}-wal")
         self._reading = threading.Lock()
         self.connection = self._connect()
         self._reader = schema.connect_reader(path)
@@ -33,14 +45,26 @@ class JournalFile:
     def _connect(self) -> apsw.Connection:
         try:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            connection = apsw.Connection(str(self.path))
-            connection.set_busy_timeout(schema.BUSY_MILLISECONDS)
-            connection.execute("pragma journal_mode=wal; pragma synchronous=full; pragma cache_size=-8192")
-            keep = ctypes.c_int(1)  # the write-ahead log's blocks are part of the reserve
-            connection.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, ctypes.addressof(keep))
-            schema.migrate(connection, self.path)
-        except (OSError, apsw.Error) as error:
-            raise Unavailable(f"{self.path}: cannot be opened: {error}") from error
+        except OSError as error:
+            raise Unavailable(f"{self.path}: cannot be opened: {error.strerror}") from error
+        with schema.explained(self.path):
+            connection = schema.connect_writer(self.path)
+            try:
+                schema.refuse_newer(connection, self.path)
+                for setting in (
+                    "synchronous=extra",
+                    "journal_mode=wal",
+                    "cache_size=-8192",
+                    f"wal_autocheckpoint={LOG_PAGES}",
+                ):
+                    connection.execute(f"pragma {setting}").close()
+                chunk = ctypes.c_int(_CHUNK)
+                connection.file_control("main", apsw.SQLITE_FCNTL_CHUNK_SIZE, ctypes.addressof(chunk))
+                schema.migrate(connection, self.path)
+                connection.execute("drop table if exists zeros")  # a kill has left it
+            except BaseException:
+                connection.close()
+                raise
         return connection
 
     @contextmanager
@@ -50,26 +74,20 @@ class JournalFile:
         :param synced: whether the commit waits for the disk; what a later redelivery mends need not
         :raises Unavailable: when it did not happen
         """
-        with self.lock:
+        with self.lock, schema.explained(self.path):
             try:
                 self.connection.execute(f"pragma synchronous={'full' if synced else 'normal'}")
                 self.connection.execute("begin immediate")
                 reach(phase)
                 yield self.connection
                 self.connection.execute("commit")
-            except apsw.Error as error:
-                self._roll_back()
-                raise Unavailable(f"{self.path}: {_told(error)}") from error
-            except BaseException:
-                self._roll_back()
+            except BaseException as error:
+                with suppress(apsw.Error):  # SQLite may have rolled back by itself
+                    if self.connection.in_transaction:
+                        self.connection.execute("rollback")
+                    if isinstance(error, apsw.FullError):
+                        self._copy_log()  # one that a long reader has let grow can begin anew next time
                 raise
-
-    def _roll_back(self) -> None:
-        if self.connection.in_transaction:
-            try:
-                self.connection.execute("rollback")
-            except apsw.Error:  # SQLite has rolled back by itself
-                return
 
     @contextmanager
     def reading(self) -> Iterator[apsw.Connection]:
@@ -77,49 +95,74 @@ class JournalFile:
 
         :raises Unavailable: when it cannot be read now
         """
-        with self._reading:
-            try:
-                yield self._reader
-            except apsw.Error as error:
-                raise Unavailable(f"{self.path}: {_told(error)}") from error
+        with self._reading, schema.explained(self.path):
+            yield self._reader
 
-    def make_room(self, size: int) -> None:
-        """See to it that so many bytes can be written without touching the reserve.
+    def make_room(self, size: int, keep: int | None = None) -> None:
+        """See to it that a transaction of so many bytes leaves the reserve as it is.
 
-        New room is made by writing and freeing zeros, so that both the file and its write-ahead
-        log own their blocks before they are needed.
+        :param keep: bytes to leave, where that is less than the reserve
+        :raises Unavailable: when the disk has not enough left for that
+        """
+        keep = self._reserve if keep is None else keep
+        needed = size + size // 16 + _SLACK
+        with self.lock, schema.explained(self.path):
+            free, log = self._owned()
+            if free >= keep + needed and log >= LOG_PAGES * PAGE + max(keep, needed):
+                return
+            self._grow(keep + LOG_PAGES * PAGE + max(needed, min(self._length() // 8, LARGEST_GROWTH)))
+
+    def make_room_aside(self, size: int) -> None:
+        """The same for what is put aside: it may take half of the reserve, the rest is for moving on.
 
         :raises Unavailable: when the disk has not enough left for that
         """
-        needed = size + size // 16 + _SLACK
-        pages = self.connection.pragma("freelist_count") - self._reserve // 4096
-        if pages * 4096 >= needed:
-            return
-        length = self.path.stat().st_size
-        growth = max(GROWTH, needed, min(length // 8, LARGEST_GROWTH))
-        if not length or self.connection.pragma("freelist_count") * 4096 < self._reserve:
-            growth += self._reserve
+        self.make_room(size, self._reserve // 2)
+
+    def _owned(self) -> tuple[int, int]:
+        """Bytes of pages free in the file, and bytes of pages that the write-ahead log has room for."""
+        try:
+            log = self._log.stat().st_size // _FRAME * PAGE
+        except FileNotFoundError:
+            log = 0
+        return int(self.connection.execute("pragma freelist_count").get) * PAGE, log
+
+    def _length(self) -> int:
+        return int(self.connection.execute("pragma page_count").get) * PAGE
+
+    def _grow(self, size: int) -> None:
+        """Make room by writing so many zeros and freeing them: both file and log then own their blocks.
+
+        The file's blocks come first. Were there pages in the log that the file has no blocks for, the
+        log could not begin anew, and on a disk that has become full nothing would move any more.
+        """
+        free, log = self._owned()
+        missing = max(0, size - free) + max(0, size + self._copy_log() - log)
         disk = os.statvfs(self.path)
-        if disk.f_bavail * disk.f_frsize < 2 * growth + _SLACK:
+        left = disk.f_bavail * disk.f_frsize
+        if left < missing + missing // 64 + _SLACK:
             raise Unavailable(
-                f"disk full: {self.path.parent} has {disk.f_bavail * disk.f_frsize >> 10} KiB left, "
-                f"the journal needs {2 * growth >> 10}"
+                f"disk full: {self.path.parent} has {left >> 10} KiB left, the journal needs {missing >> 10}"
             )
+        wanted = ctypes.c_int64(self._length() + max(0, size - free) + _SLACK)
+        self.connection.file_control("main", apsw.SQLITE_FCNTL_SIZE_HINT, ctypes.addressof(wanted))
         with self.transaction("journal open") as connection:
             connection.execute("create table zeros(bytes blob)")
-            connection.execute("insert into zeros values (zeroblob(?))", (growth,))
+            connection.execute("insert into zeros values (zeroblob(?))", (size,))
         with self.transaction("journal open") as connection:
             connection.execute("drop table zeros")
-        self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        self._copy_log()
+
+    def _copy_log(self) -> int:
+        """Copy the log into the file as far as readers let it; how many bytes of it are in use after that."""
+        try:
+            total, copied = self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.BusyError:  # another process is copying
+            return LOG_PAGES * PAGE
+        return 0 if total == copied else total * PAGE
 
     def close(self) -> None:
         """Let go of the file."""
         with self.lock, self._reading:
             self._reader.close()
             self.connection.close()
-
-
-def _told(error: apsw.Error) -> str:
-    if isinstance(error, apsw.FullError):
-        return "disk full"
-    return f"{type(error).__name__}: {error}"

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import apsw
 import msgspec
@@ -14,7 +13,7 @@ from meteragent.batch import Batch, Refused
 from meteragent.clock import Clock
 from meteragent.errors import Rejected, Unavailable
 from meteragent.failpoints import reach
-from meteragent.journal import quarantine
+from meteragent.journal import quarantine, schema
 from meteragent.journal.file import JournalFile
 from meteragent.journal.positions import Head, Positions, SinkRow
 
@@ -82,22 +81,19 @@ class Journal:
         self._settings = settings or Settings()
         self._clock = clock or Clock()
         self._file = JournalFile(path, self._settings.reserve)
-        self.positions = Positions(self._file, self._clock)
-        meta = dict(self._file.connection.execute("select key, value from meta"))
-        self.epoch: str = meta["epoch"]
-        self._head = self._newest(meta)
-        self._quarantined = quarantine.size(self._file.connection)
+        try:
+            with schema.explained(path):
+                meta = schema.read_meta(self._file.connection)
+                self._head = _newest(self._file.connection, meta)
+            self.positions = Positions(self._file, self._clock, meta, self._head)
+        except BaseException:
+            self._file.close()
+            raise
+        self.epoch: str = meta.epoch
         self.listeners: list[Callable[[Batch], None]] = []
         """Told of every batch in order, with the journal locked: they must return at once."""
         self.holding = ""
         """Why nothing is accepted at present; empty when it is."""
-
-    def _newest(self, meta: dict[str, Any]) -> Head:
-        row = self._file.connection.execute(
-            "select sequence, samples_total, bytes_total, digest from batch order by sequence desc limit 1"
-        ).fetchone()
-        anchor = (meta[f"anchor_{name}"] for name in ("sequence", "samples", "bytes", "digest"))
-        return Head(*(row or anchor))
 
     @property
     def last(self) -> int:
@@ -114,12 +110,12 @@ class Journal:
 
     def last_ticks(self) -> dict[str, int]:
         """By polling source the last tick of which anything is journaled."""
-        with self._file.lock:
+        with self._file.lock, schema.explained(self._file.path):
             return dict(self._file.connection.execute("select polling_source, last from tick"))
 
     def open_polls(self) -> list[OpenPoll]:
         """Polls that an earlier run began and did not end."""
-        with self._file.lock:
+        with self._file.lock, schema.explained(self._file.path):
             return [OpenPoll(*row) for row in self._file.connection.execute("select * from open_poll")]
 
     def join(self, name: str, mode: str, max_lag: int) -> SinkRow:
@@ -138,24 +134,23 @@ class Journal:
         """
         payload = wire.encode(batch)
         digest = hashlib.blake2b(payload, digest_size=16).digest()
-        aside = sum(len(each.payload) for each in refused)
         if read is None:
             read = len(batch.samples) + sum(each.samples for each in refused)
         with self._file.lock:
+            aside = quarantine.of_refused(refused, self._head.sequence + 1)
             try:
-                self._admit(len(payload), aside)
+                self._admit(len(payload), sum(item.size for item in aside))
                 self.positions.detach(self._head, len(payload))
                 with self._file.transaction("journal open") as connection:
                     head = self._insert(connection, batch, payload, digest)
                     _note_polls(connection, batch)
-                    quarantine.add_refused(connection, refused, self._clock.wall(), head.sequence)
+                    quarantine.add(connection, aside, self._clock.wall())
                     _count(connection, read, len(batch.samples), sum(each.samples for each in refused))
             except Unavailable as error:
                 self.holding = str(error)
                 raise
             self.holding = ""
             self._head = head
-            self._quarantined += aside
             reach("journal committed")
             journaled = msgspec.structs.replace(batch, sequence=head.sequence)
             for listener in self.listeners:
@@ -165,18 +160,16 @@ class Journal:
     def _admit(self, size: int, aside: int) -> None:
         """Refuse what would pass a bound."""
         bound = self._settings.quarantine_max_size
-        if self._quarantined + aside > bound:
-            self._quarantined = quarantine.size(self._file.connection)  # a person may have freed some
-            if self._quarantined + aside > bound:
-                raise Unavailable(
-                    f"quarantine full: {self._quarantined} of {bound} bytes; "
-                    "`meteragent quarantine list` shows what is in it, replay or discard some"
-                )
-        pending, sink = self.positions.pending(self._head)
-        if pending and pending + size > self._settings.max_size:
+        with schema.explained(self._file.path):
+            quarantined = quarantine.size(self._file.connection)
+        if quarantined and quarantined + aside > bound:
             raise Unavailable(
-                f"journal full: {pending} of {self._settings.max_size} bytes wait for sink {sink!r}"
+                f"quarantine full: {quarantined} of {bound} bytes; "
+                "`meteragent quarantine list` shows what is in it, replay or discard some"
             )
+        pending, whom = self.positions.pending(self._head)
+        if pending and pending + size > self._settings.max_size:
+            raise Unavailable(f"journal full: {pending} of {self._settings.max_size} bytes wait for {whom}")
         self._file.make_room(size + aside)
 
     def _insert(self, connection: apsw.Connection, batch: Batch, payload: bytes, digest: bytes) -> Head:
@@ -216,17 +209,34 @@ class Journal:
         if row is None:
             return None
         sequence, samples, digest, payload = row
-        damage = "" if hashlib.blake2b(payload, digest_size=16).digest() == digest else "digest differs"
-        if not damage:
-            try:
-                return Record(wire.decode(payload, sequence), samples)
-            except Rejected as error:
-                damage = str(error)
-        return Record(Batch(sequence=sequence), samples, f"journal record {sequence} is {damage}", payload)
+        try:
+            return Record(sound(payload, digest, sequence), samples)
+        except Rejected as error:
+            damage = f"journal record {sequence}: {error}"
+            return Record(Batch(sequence=sequence), samples, damage, payload)
 
     def close(self) -> None:
         """Let go of the file; what was appended stays."""
         self._file.close()
+
+
+def _newest(connection: apsw.Connection, meta: schema.Meta) -> Head:
+    row = connection.execute(
+        "select sequence, samples_total, bytes_total, digest from batch order by sequence desc limit 1"
+    ).fetchone()
+    return Head(*(row or (meta.anchor_sequence, meta.anchor_samples, meta.anchor_bytes, meta.anchor_digest)))
+
+
+def sound(payload: bytes, digest: bytes, sequence: int) -> Batch:
+    """The batch in a record's payload.
+
+    :raises Rejected: when it is damaged
+    """
+    if not digest:
+        raise Rejected("lost when the file was damaged")
+    if hashlib.blake2b(payload, digest_size=16).digest() != digest:
+        raise Rejected("damaged: the payload differs from its digest")
+    return wire.decode(payload, sequence)
 
 
 def chained(previous: bytes, sequence: int, samples: int, digest: bytes) -> bytes:

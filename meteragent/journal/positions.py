@@ -12,7 +12,7 @@ from meteragent.errors import Unavailable
 from meteragent.failpoints import reach
 from meteragent.journal import quarantine
 from meteragent.journal.file import JournalFile
-from meteragent.journal.schema import COUNTS
+from meteragent.journal.schema import COUNTS, Meta, explained
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -33,93 +33,122 @@ class SinkRow(msgspec.Struct):
     sequence: int
     size: int
     state: dict[str, Any]
+    left_at: int | None = None
+    """Newest batch when it was last configured; None while it is."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is no longer configured, but holds batches from when it was."""
+        return self.left_at is not None and self.mode == "hold" and self.sequence < self.left_at
+
+
+_SKIP = (
+    "update sink set detached = detached + ?1, sequence = ?2, bytes_total = ?3 where name = ?4",
+    "update detached set last = ?1, samples = samples + ?2, at = ?3"
+    " where sink = ?4 and last = ?5 and reason = ?6",
+    "insert into detached values (?, ?, ?, ?, ?, ?)",
+)
 
 
 class Positions:
     """The sinks' rows; every method is called with the file's lock held or takes it."""
 
-    def __init__(self, file: JournalFile, clock: Clock) -> None:
+    def __init__(self, file: JournalFile, clock: Clock, meta: Meta, head: Head) -> None:
         self._file = file
         self._clock = clock
+        self._lost = meta.sinks_lost
         self._sinks: dict[str, SinkRow] = {}
-        rows = file.connection.execute("select value from meta where key = 'anchor_sequence'")
-        self.trimmed: int = rows.get
+        self.trimmed = meta.anchor_sequence
         """Sequence of the newest batch that was deleted."""
-        self._waiting = self._left_behind()
-
-    def _left_behind(self) -> dict[str, SinkRow]:
-        """Sinks that hold and have batches pending: these are kept until the sink joins again."""
-        rows = self._file.connection.execute(
-            "select name, sequence, bytes_total from sink where mode = 'hold'"
-            " and exists (select 1 from batch where batch.sequence > sink.sequence)"
-        )
-        return {name: SinkRow(name, "hold", 0, sequence, size, {}) for name, sequence, size in rows}
+        self._trimmed_size = meta.anchor_bytes
+        with file.transaction("position open", synced=False) as connection:
+            connection.execute("update sink set left_at = ? where left_at is null", (head.sequence,))
+            self._absent = {
+                row.name: row
+                for row in (
+                    SinkRow(name, mode, 0, sequence, size, {}, left_at)
+                    for name, mode, sequence, size, left_at in connection.execute(
+                        "select name, mode, sequence, bytes_total, left_at from sink"
+                    )
+                )
+            }
 
     @property
     def waiting(self) -> list[str]:
-        """Sinks with batches pending that have not joined: no longer configured, it seems."""
-        return sorted(self._waiting)
+        """Sinks that hold batches and have not joined: no longer configured, it seems."""
+        return sorted(sink.name for sink in self._absent.values() if sink.waits)
 
     def join(self, name: str, mode: str, max_lag: int, head: Head) -> SinkRow:
-        """Give a sink its place: where it stood, or behind the newest batch when it is new.
-
-        What was trimmed while it was not configured is written down as detached.
-        """
-        with self._file.transaction("position open") as connection:
-            connection.execute(
-                "insert or ignore into sink(name, mode, sequence, joined, bytes_total, state)"
-                " values (?, ?, ?, ?, ?, x'7b7d')",
-                (name, mode, head.sequence, head.samples, head.size),
-            )
-            connection.execute("update sink set mode = ? where name = ?", (mode, name))
-            sequence, size, state = connection.execute(
-                "select sequence, bytes_total, state from sink where name = ?", (name,)
-            ).get
-        sink = SinkRow(name, mode, max_lag, sequence, size, msgspec.json.decode(state))
-        if sink.sequence < self.trimmed:
-            self._skip(sink, self.trimmed, "trimmed while it was not configured")
-        self._waiting.pop(name, None)
-        self._sinks[name] = sink
-        return sink
+        """Give a sink its place: where it stood, or behind the newest batch when it is new."""
+        start = (head.sequence, head.samples, head.size)
+        with self._file.lock:
+            with self._file.transaction("position open") as connection:
+                if self.trimmed < self._lost:  # it may be one of those whose position damage took
+                    start = connection.execute(
+                        "select (select value from meta where key = 'anchor_sequence'),"
+                        " (select value from meta where key = 'anchor_samples'),"
+                        " (select value from meta where key = 'anchor_bytes')"
+                    ).get
+                connection.execute(
+                    "insert or ignore into sink(name, mode, sequence, joined, bytes_total, state)"
+                    " values (?, ?, ?, ?, ?, x'7b7d')",
+                    (name, mode, *start),
+                )
+                connection.execute("update sink set mode = ?, left_at = null where name = ?", (mode, name))
+                sequence, size, state = connection.execute(
+                    "select sequence, bytes_total, state from sink where name = ?", (name,)
+                ).get
+            with explained(self._file.path):
+                sink = SinkRow(name, mode, max_lag, sequence, size, msgspec.json.decode(state))
+            self._absent.pop(name, None)
+            self._sinks[name] = sink
+            return sink
 
     def pending(self, head: Head) -> tuple[int, str]:
-        """Bytes that wait for the sink that holds and is furthest behind, and its name."""
+        """Bytes that wait for the sink that holds and is furthest behind, and what they wait for."""
         holding = [sink for sink in self._sinks.values() if sink.mode == "hold"]
-        holding.extend(self._waiting.values())
-        if not holding:
-            return 0, ""
-        furthest = min(holding, key=lambda sink: sink.size)
-        return head.size - furthest.size, furthest.name
+        holding.extend(sink for sink in self._absent.values() if sink.waits)
+        if holding:
+            furthest = min(holding, key=lambda sink: sink.size)
+            return head.size - furthest.size, f"sink {furthest.name}"
+        return (0, "") if self._sinks else (head.size - self._trimmed_size, "a sink, none is configured")
 
     def detach(self, head: Head, size: int) -> None:
-        """Let each sink that may not hold and would lag by more than it may lose its claim."""
-        for sink in self._sinks.values():
-            lag = head.size - sink.size + size
-            if sink.mode == "detach" and sink.sequence < head.sequence and lag > sink.max_lag:
-                self._skip(sink, head.sequence, f"lagged by {lag} bytes, {sink.max_lag} allowed")
-
-    def _skip(self, sink: SinkRow, last: int, reason: str) -> None:
-        """Move a sink on without its samples, and write down which it missed.
+        """Let each sink that may not hold and would lag by more than it may lose its claim.
 
         A batch in flight counts as missed, although it may have arrived.
         """
+        late = [
+            sink
+            for sink in self._sinks.values()
+            if sink.mode == "detach"
+            and sink.sequence < head.sequence
+            and head.size - sink.size + size > sink.max_lag
+        ]
+        if not late:
+            return
         with self._file.transaction("position open") as connection:
-            connection.execute(
-                "insert into detached select ?1, ?2 + 1, ?3,"
-                " coalesce((select samples_total from batch where sequence = ?3),"
-                "   (select value from meta where key = 'anchor_samples')) - joined - "
-                f"  ({' + '.join(COUNTS)}), ?4, ?5 from sink where name = ?1",
-                (sink.name, sink.sequence, last, self._clock.wall(), reason),
-            )
-            connection.execute(
-                "update sink set sequence = ?2,"
-                " detached = detached + (select samples from detached where sink = ?1 and first = ?3),"
-                " bytes_total = coalesce((select bytes_total from batch where sequence = ?2),"
-                "   (select value from meta where key = 'anchor_bytes')) where name = ?1",
-                (sink.name, last, sink.sequence + 1),
-            )
-            size = connection.execute("select bytes_total from sink where name = ?", (sink.name,)).get
-        sink.sequence, sink.size = last, size
+            moved = {
+                sink.name: self._skip(connection, sink, head.sequence, f"lag over {sink.max_lag} bytes")
+                for sink in late
+            }
+            trimmed = self._trim(connection, moved)
+        self._note(moved, trimmed)
+
+    def _skip(self, connection: apsw.Connection, sink: SinkRow, last: int, reason: str) -> tuple[int, int]:
+        """Move a sink on without its samples, and write down which it missed; where it stands then."""
+        samples, size = connection.execute(
+            f"select max(0, batch.samples_total - joined - ({' + '.join(COUNTS)})), batch.bytes_total"
+            " from sink, batch where name = ? and batch.sequence = ?",
+            (sink.name, last),
+        ).get or self._missing(last)
+        now = self._clock.wall()
+        move, extend, write = _SKIP
+        connection.execute(move, (samples, last, size, sink.name))
+        connection.execute(extend, (last, samples, now, sink.name, sink.sequence, reason))
+        if not connection.changes():
+            connection.execute(write, (sink.name, sink.sequence + 1, last, samples, now, reason))
+        return last, size
 
     def move(
         self,
@@ -140,32 +169,52 @@ class Positions:
         :returns: False when the sink was detached from this batch meanwhile
         :raises Unavailable: when it could not be written; nothing has moved then
         """
+        aside = quarantine.of_refusals(name, batch, refusals)
+        if damage is not None:
+            aside.append(quarantine.of_damage(name, batch.sequence, *damage))
         with self._file.lock:
             sink = self._sinks[name]
             if sink.sequence >= batch.sequence:
                 return False
+            if aside:
+                self._file.make_room_aside(sum(item.size for item in aside))
             with self._file.transaction("position open", synced=False) as connection:
                 size = connection.execute(
                     "select bytes_total from batch where sequence = ?", (batch.sequence,)
                 ).get
+                if size is None:
+                    self._missing(batch.sequence)
                 assignments = "".join(f", {count} = {count} + {int(n)}" for count, n in counts.items())
                 connection.execute(
                     f"update sink set sequence = ?, bytes_total = ?, state = ?{assignments} where name = ?",
                     (batch.sequence, size, msgspec.json.encode(state), name),
                 )
-                now = self._clock.wall()
-                quarantine.add_refusals(connection, name, batch, refusals, now)
-                if damage is not None:
-                    quarantine.add_damaged(connection, name, batch.sequence, *damage, now)
-                trimmed = self._trim(connection, name, batch.sequence)
-            sink.sequence, sink.size, sink.state = batch.sequence, size, state
-            self.trimmed = trimmed
+                quarantine.add(connection, aside, self._clock.wall())
+                moved = {name: (batch.sequence, size)}
+                trimmed = self._trim(connection, moved)
+            sink.state = state
+            self._note(moved, trimmed)
             reach("position committed")
             return True
 
-    def replays(self, name: str) -> list[quarantine.Entry]:
-        """What a person asked to be offered to this sink again."""
+    def keep(self, name: str, state: dict[str, Any]) -> None:
+        """Keep what a sink's publishers must know after a crash, before its position moves.
+
+        :raises Unavailable: when it could not be written
+        """
         with self._file.lock:
+            with self._file.transaction("position open") as connection:
+                connection.execute(
+                    "update sink set state = ? where name = ?", (msgspec.json.encode(state), name)
+                )
+            self._sinks[name].state = state
+
+    def replays(self, name: str) -> list[quarantine.Entry]:
+        """What a person asked to be offered to this sink again.
+
+        :raises Unavailable: when it cannot be read now
+        """
+        with self._file.lock, explained(self._file.path):
             return quarantine.marked(self._file.connection, name)
 
     def settle(self, entry: quarantine.Entry, into: str, state: dict[str, Any], reason: str = "") -> None:
@@ -173,30 +222,36 @@ class Positions:
 
         :param into: the line of account that its samples now stand in; its own when refused again
         :param state: what the sink's publishers keep with its position
+        :raises Unavailable: when it could not be written
         """
-        with self._file.transaction("position open") as connection:
-            connection.execute(
-                "update sink set state = ? where name = ?", (msgspec.json.encode(state), entry.sink)
-            )
+        with self._file.lock:
+            with self._file.transaction("position open") as connection:
+                connection.execute(
+                    "update sink set state = ? where name = ?", (msgspec.json.encode(state), entry.sink)
+                )
+                if into == entry.category:
+                    quarantine.keep(connection, entry, reason)
+                else:
+                    quarantine.remove(connection, entry, into)
             self._sinks[entry.sink].state = state
-            if into == entry.category:
-                quarantine.keep(connection, entry, reason)
-            else:
-                quarantine.remove(connection, entry, into)
 
-    def _trim(self, connection: apsw.Connection, mover: str, sequence: int) -> int:
-        """Delete what all sinks have, keeping the last digest as anchor; the newest deleted."""
-        others = [sink.sequence for sink in self._sinks.values() if sink.name != mover]
-        others.extend(sink.sequence for sink in self._waiting.values())
-        lowest = min([*others, sequence])
+    def _trim(self, connection: apsw.Connection, moved: dict[str, tuple[int, int]]) -> tuple[int, int] | None:
+        """Delete what nobody needs, keeping the last digest as anchor; what was deleted last, and its total.
+
+        :param moved: by sink its new sequence and total of bytes; those that are left behind are added
+        """
+        claims = [moved.get(name, (sink.sequence,))[0] for name, sink in self._sinks.items()]
+        claims.extend(sink.sequence for sink in self._absent.values() if sink.waits)
+        lowest = min(claims)
         if lowest <= self.trimmed:
-            return self.trimmed
+            return None
         reach("trim open")
         anchor = connection.execute(
             "select digest, samples_total, bytes_total from batch where sequence = ?", (lowest,)
-        ).fetchone()
-        if anchor is None:
-            raise Unavailable(f"{self._file.path}: batch {lowest} is missing")
+        ).fetchone() or self._missing(lowest)
+        for sink in self._absent.values():
+            if sink.sequence < lowest:
+                moved[sink.name] = self._skip(connection, sink, lowest, "not configured")
         connection.executemany(
             "update meta set value = ? where key = ?",
             zip(
@@ -206,4 +261,15 @@ class Positions:
             ),
         )
         connection.execute("delete from batch where sequence <= ?", (lowest,))
-        return lowest
+        return lowest, anchor[2]
+
+    def _note(self, moved: Mapping[str, tuple[int, int]], trimmed: tuple[int, int] | None) -> None:
+        """Remember what has been committed."""
+        for name, place in moved.items():
+            sink = self._sinks.get(name) or self._absent[name]
+            sink.sequence, sink.size = place
+        if trimmed is not None:
+            self.trimmed, self._trimmed_size = trimmed
+
+    def _missing(self, sequence: int) -> Any:
+        raise Unavailable(f"{self._file.path}: batch {sequence} is missing, the next start mends that")

@@ -1,6 +1,7 @@
 """Quarantine: what was refused waits here, with the reason, until a person replays or discards it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
@@ -33,54 +34,81 @@ class Entry(msgspec.Struct, frozen=True):
     size: int
     state: str
     by: str
+    publisher: str = ""
+    """URLs of those that refused it, one a line; they alone are offered it again."""
+    serial: int = 0
+    """Number of the replay that was asked for, never given twice."""
     payload: bytes = b""
+
+
+class Item(msgspec.Struct, frozen=True):
+    """Something on its way into quarantine."""
+
+    category: str
+    sink: str
+    sequence: int
+    item: int
+    reason: str
+    samples: int
+    payload: bytes
+    detail: str = ""
+    polling_source: str = ""
+    pollster: str = ""
+    publisher: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, about."""
+        return len(self.payload) + len(self.detail) + len(self.reason) + 300
 
 
 _COLUMNS = (
     "id, at, category, sink, sequence, polling_source, pollster, reason, detail, samples,"
-    " length(payload), state, by"
+    " length(payload), state, by, publisher, serial"
 )
+_ITEM = ", ".join(Item.__struct_fields__)
+_ADD = (
+    f"insert or ignore into quarantine(at, {_ITEM})"
+    f" values (?{', ?' * len(Item.__struct_fields__)})"
+)  # fmt: skip
 
 
 def size(connection: apsw.Connection) -> int:
-    """Bytes in quarantine."""
-    row = connection.execute("select coalesce(sum(length(payload) + length(detail)), 0) from quarantine")
-    return int(row.get)
+    """Bytes in quarantine, those that a process beside this one has added or removed included."""
+    return int(connection.execute("select value from meta where key = 'quarantine_size'").get)
 
 
-def add_refused(connection: apsw.Connection, refused: Sequence[Refused], at: int, sequence: int) -> None:
-    """Put what was refused at intake aside, in the transaction that counts it."""
-    connection.executemany(
-        "insert into quarantine(at, category, sink, sequence, item, polling_source, pollster, reason,"
-        " detail, samples, payload) values (?, 'refused', '', ?, 0, ?, ?, ?, '', ?, ?)",
-        (
-            (at, sequence, each.polling_source, each.pollster, each.reason, each.samples, each.payload)
-            for each in refused
-        ),
-    )
+def add(connection: apsw.Connection, items: Sequence[Item], at: int) -> None:
+    """Put things aside, each once however often its batch is delivered."""
+    connection.executemany(_ADD, ((at, *msgspec.structs.astuple(item)) for item in items))
 
 
-def add_refusals(
-    connection: apsw.Connection, sink: str, batch: Batch, refusals: Sequence[Refusal], at: int
-) -> None:
-    """Put what a publisher refused aside, once however often its batch is delivered."""
-    connection.executemany(
-        "insert or ignore into quarantine(at, category, sink, sequence, item, polling_source, pollster,"
-        " reason, detail, samples, payload) values (?, ?, ?, ?, ?, '', '', ?, ?, 1, ?)",
-        (
-            (
-                at,
-                category(each),
-                sink,
-                batch.sequence,
-                each.index,
-                each.reason,
-                each.detail,
-                encode(Batch(samples=[batch.samples[each.index]])),
-            )
-            for each in refusals
-        ),
-    )
+def of_refused(refused: Sequence[Refused], sequence: int) -> list[Item]:
+    """What was refused at intake."""
+    return [
+        Item(
+            "refused", "", sequence, 0, each.reason, each.samples, each.payload,
+            polling_source=each.polling_source, pollster=each.pollster,
+        )
+        for each in refused
+    ]  # fmt: skip
+
+
+def of_refusals(sink: str, batch: Batch, refusals: Sequence[Refusal]) -> list[Item]:
+    """What publishers refused."""
+    return [
+        Item(
+            category(each), sink, batch.sequence, each.index, each.reason, 1,
+            encode(Batch(samples=[batch.samples[each.index]])),
+            detail=each.detail, publisher=each.publisher,
+        )
+        for each in refusals
+    ]  # fmt: skip
+
+
+def of_damage(sink: str, sequence: int, samples: int, reason: str, head: bytes) -> Item:
+    """A record that can no longer be read."""
+    return Item("quarantined", sink, sequence, -1, reason, samples, head[:HEAD])
 
 
 def category(refusal: Refusal) -> str:
@@ -88,25 +116,19 @@ def category(refusal: Refusal) -> str:
     return "conflict" if refusal.reason.startswith(CONFLICT) else "quarantined"
 
 
-def add_damaged(
-    connection: apsw.Connection, sink: str, sequence: int, samples: int, reason: str, head: bytes, at: int
-) -> None:
-    """Put a record that can no longer be read aside."""
-    connection.execute(
-        "insert or ignore into quarantine(at, category, sink, sequence, item, polling_source, pollster,"
-        " reason, detail, samples, payload) values (?, 'quarantined', ?, ?, -1, '', '', ?, '', ?, ?)",
-        (at, sink, sequence, reason, samples, head[:HEAD]),
-    )
-
-
 def samples_of(entry: Entry) -> list[Sample]:
     """The samples of an entry that can be offered again.
 
     :raises Rejected: when what is kept of it is no sample any more
     """
-    if entry.category != "refused":
+    if entry.category == "refused":
+        raise Rejected(
+            f"entry {entry.id}: what a pollster yielded cannot be replayed; it polls again by itself"
+        )
+    try:
         return decode(entry.payload, entry.sequence).samples
-    raise Rejected(f"entry {entry.id}: what a pollster yielded cannot be replayed; it polls again by itself")
+    except Rejected as error:
+        raise Rejected(f"entry {entry.id}: {error}") from None
 
 
 class Quarantine:
@@ -116,25 +138,28 @@ class Quarantine:
         self._path = path
         self._clock = clock or Clock()
         schema.connect_reader(path).close()
-        try:
-            self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-            self._connection.set_busy_timeout(schema.BUSY_MILLISECONDS)
-        except apsw.Error as error:
-            raise Unavailable(f"{path}: cannot be opened: {error}") from error
+        with schema.explained(path):
+            self._connection = schema.connect_writer(path)
 
     def list(self) -> list[Entry]:
-        """All entries, oldest first, without their payload."""
-        rows = self._connection.execute(f"select {_COLUMNS} from quarantine order by id")
-        return [Entry(*row) for row in rows]
+        """All entries, oldest first, without their payload.
+
+        :raises Unavailable: when they cannot be read
+        """
+        with schema.explained(self._path):
+            rows = self._connection.execute(f"select {_COLUMNS} from quarantine order by id")
+            return [Entry(*row) for row in rows]
 
     def show(self, number: int) -> Entry:
         """One entry with its payload.
 
         :raises NotFound: when there is no such entry
+        :raises Unavailable: when it cannot be read
         """
-        row = self._connection.execute(
-            f"select {_COLUMNS}, payload from quarantine where id = ?", (number,)
-        ).fetchone()
+        with schema.explained(self._path):
+            row = self._connection.execute(
+                f"select {_COLUMNS}, payload from quarantine where id = ?", (number,)
+            ).fetchone()
         if row is None:
             raise NotFound(f"quarantine has no entry {number}")
         return Entry(*row)
@@ -144,13 +169,16 @@ class Quarantine:
 
         :raises NotFound: when one does not exist; then none is marked
         :raises Rejected: when one cannot be replayed; then none is marked
+        :raises Unavailable: when it could not be written
         """
-        with self._connection as connection:
-            entries = [self.show(number) for number in numbers]
+        with self._chosen(numbers) as (connection, entries):
             for entry in entries:
                 samples_of(entry)
+                connection.execute("update meta set value = value + 1 where key = 'replays'")
                 connection.execute(
-                    "update quarantine set state = 'replay', by = ? where id = ?", (by, entry.id)
+                    "update quarantine set state = 'replay', by = ?,"
+                    " serial = (select value from meta where key = 'replays') where id = ?",
+                    (by, entry.id),
                 )
         return sum(entry.samples for entry in entries)
 
@@ -158,9 +186,9 @@ class Quarantine:
         """Let go of entries for good, under a person's name; how many samples they held.
 
         :raises NotFound: when one does not exist; then none is discarded
+        :raises Unavailable: when it could not be written
         """
-        with self._connection as connection:
-            entries = [self.show(number) for number in numbers]
+        with self._chosen(numbers) as (connection, entries):
             for entry in entries:
                 remove(connection, entry, "discarded")
                 connection.execute(
@@ -168,6 +196,19 @@ class Quarantine:
                     (entry.id, self._clock.wall(), by, entry.samples, entry.reason),
                 )
         return sum(entry.samples for entry in entries)
+
+    @contextmanager
+    def _chosen(self, numbers: Sequence[int]) -> Iterator[tuple[apsw.Connection, Sequence[Entry]]]:
+        """The entries, which nobody else changes meanwhile; all that is done with them, or nothing."""
+        connection = self._connection
+        with schema.explained(self._path):
+            connection.execute("begin immediate")
+            try:
+                yield connection, [self.show(number) for number in dict.fromkeys(numbers)]
+                connection.execute("commit")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("rollback")
 
     def close(self) -> None:
         """Let go of the journal."""
@@ -177,7 +218,8 @@ class Quarantine:
 def marked(connection: apsw.Connection, sink: str) -> list[Entry]:
     """Entries that a person asked to be offered to a sink again, with their payload."""
     rows = connection.execute(
-        f"select {_COLUMNS}, payload from quarantine where state = 'replay' and sink = ? order by id", (sink,)
+        f"select {_COLUMNS}, payload from quarantine where state = 'replay' and sink = ? order by serial",
+        (sink,),
     )
     return [Entry(*row) for row in rows]
 
@@ -190,15 +232,20 @@ def keep(connection: apsw.Connection, entry: Entry, reason: str) -> None:
 
 
 def remove(connection: apsw.Connection, entry: Entry, into: str) -> None:
-    """Take an entry out and move its samples into another line of the same account."""
+    """Take an entry out and move its samples into another line of the same account.
+
+    Nothing is done when it is gone already.
+    """
     connection.execute("delete from quarantine where id = ?", (entry.id,))
+    if not connection.changes():
+        return
     if entry.category == "refused":
         connection.execute("update account set value = value - ? where name = 'refused'", (entry.samples,))
         connection.execute("update account set value = value + ? where name = ?", (entry.samples, into))
-    else:
-        assert entry.category in schema.COUNTS
-        assert into in schema.COUNTS
-        connection.execute(
-            f"update sink set {entry.category} = {entry.category} - ?, {into} = {into} + ? where name = ?",
-            (entry.samples, entry.samples, entry.sink),
-        )
+        return
+    if entry.category not in schema.COUNTS:
+        raise Unavailable(f"quarantine: entry {entry.id} is damaged: its category is {entry.category!r}")
+    connection.execute(
+        f"update sink set {entry.category} = {entry.category} - ?, {into} = {into} + ? where name = ?",
+        (entry.samples, entry.samples, entry.sink),
+    )

@@ -4,85 +4,279 @@ import contextlib
 import logging
 import os
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import apsw
 
 from meteragent.clock import Clock, iso
-from meteragent.journal import schema
+from meteragent.errors import Rejected, Unavailable
+from meteragent.journal import rows, schema
+from meteragent.journal.file import PAGE
+from meteragent.journal.journal import chained, sound
+from meteragent.journal.rows import LARGEST
+from meteragent.journal.verify import structure_faults, unsound
 
 LOG = logging.getLogger(__name__)
 
-_SUFFIXES = ("", "-wal", "-shm")
+_SUFFIXES = ("", "-wal", "-shm", "-journal")
+_BROKEN = (apsw.Error, UnicodeDecodeError, TypeError)
+NEAREST = 100_000
+"""Records between two readable parts that are each tried; a wider hole is damage itself."""
 
 
 def salvage(path: Path, clock: Clock) -> Path | None:
     """Replace a damaged journal by one with everything readable; where the damaged one is kept.
 
-    A record that cannot be read any more leaves its sequence behind, so that each sink passes over
-    it by name and the positions go on. None when the file is sound, or not there.
+    Records that cannot be read leave a place behind that says how many samples they held, so that
+    each sink passes over them by name and every account goes on. The new file is a journal of its
+    own (epoch): what a store has seen of the old one says nothing about the sequences of this one.
+    None when the file is sound, or not there.
+
+    :raises Unavailable: when it can neither be read nor replaced now
     """
-    if not path.exists() or not path.stat().st_size or _sound(path):
-        return None
+    made = Path(f"{path}.salvaged")
+    try:
+        if not made.exists():
+            reason = _reason(path)
+            if not reason:
+                return None
+            unfinished = Path(f"{path}.salvaging")
+            for suffix in _SUFFIXES:
+                Path(f"{unfinished}{suffix}").unlink(missing_ok=True)
+            lost = _rebuild(path, unfinished)
+            LOG.error("journal %s is damaged: %s; %s", path, reason, lost)
+            os.rename(unfinished, made)
+        return _exchange(path, made, clock)
+    except (OSError, apsw.Error) as error:
+        raise Unavailable(f"{path}: is damaged and cannot be salvaged now: {error}") from error
+
+
+def _reason(path: Path) -> str:
+    """Why a journal cannot be used; empty when it can."""
+    length, log = (
+        each.stat().st_size if each.exists() else 0 for each in (path, Path(f"{path}-wal"))
+    )  # fmt: skip
+    if not length:  # SQLite would remove the log
+        return "it is empty, its write-ahead log is not" if log else ""
+    return f"it is cut to {length} bytes" if length < PAGE else unsound(path)
+
+
+def _exchange(path: Path, made: Path, clock: Clock) -> Path:
+    """Put the new file in the place of the damaged one; wherever this ends, the next start goes on."""
     kept = path.with_name(f"{path.name}.damaged-{iso(clock.wall())}")
     for suffix in _SUFFIXES:
         with contextlib.suppress(FileNotFoundError):
             os.rename(f"{path}{suffix}", f"{kept}{suffix}")
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    fresh = apsw.Connection(str(path))
-    schema.migrate(fresh, path)
-    damaged = apsw.Connection(str(kept), flags=apsw.SQLITE_OPEN_READWRITE)
-    with fresh:
-        for table in ("meta", "sink", "detached", "tick", "open_poll", "quarantine", "discarded", "account"):
-            _copy(damaged, fresh, table)
-        lost = _copy_batches(damaged, fresh)
-    damaged.close()
-    fresh.close()
-    LOG.error("journal %s was damaged: kept as %s; %d records could not be read", path, kept, lost)
+    os.rename(made, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    LOG.error("journal %s: the damaged one is kept as %s", path, kept)
     return kept
 
 
-def _sound(path: Path) -> bool:
+def _rebuild(path: Path, to: Path) -> str:
+    """Make a journal of what can be read, all of it or nothing; what could not, in words."""
+    os.close(os.open(to, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    fresh = apsw.Connection(str(to), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        try:
-            return bool(connection.pragma("quick_check(1)") == "ok")
-        finally:
-            connection.close()
-    except (apsw.CorruptError, apsw.NotADBError):
-        return False
-    except apsw.Error:  # not a matter of damage: opening it in earnest will tell
-        return True
-
-
-def _copy(damaged: apsw.Connection, fresh: apsw.Connection, table: str) -> None:
-    """All rows up to the first that cannot be read."""
-    with contextlib.suppress(apsw.CorruptError, apsw.NotADBError, apsw.SQLError):
-        for row in damaged.execute(f"select * from {table}"):
-            fresh.execute(f"insert or replace into {table} values ({', '.join('?' * len(row))})", row)
-
-
-def _copy_batches(damaged: apsw.Connection, fresh: apsw.Connection) -> int:
-    """Record by record, so that one that cannot be read costs only itself; how many could not."""
-    anchor = dict(fresh.execute("select key, value from meta"))
-    samples, size = anchor["anchor_samples"], anchor["anchor_bytes"]
-    last = _newest(damaged, fresh)
-    lost = 0
-    for sequence in range(anchor["anchor_sequence"] + 1, last + 1):
-        row = None
-        with contextlib.suppress(apsw.CorruptError, apsw.NotADBError, apsw.SQLError):
-            row = damaged.execute("select * from batch where sequence = ?", (sequence,)).fetchone()
-        if row is None:
-            lost += 1
-            row = (sequence, 0, 0, samples, size, b"", b"", b"")
-        samples, size = row[3], row[4]
-        fresh.execute("insert into batch values (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        fresh.execute("pragma synchronous=full")
+        schema.migrate(fresh, to)
+        with contextlib.closing(_open(path)) as damaged, fresh:
+            torn = next(structure_faults(damaged, "quick_check(1)"), None) is not None
+            for table in rows.TABLES[1:]:
+                _copy(damaged, fresh, table)
+            lost = _Chain(damaged, fresh).carry_over(torn)
+    finally:
+        fresh.close()
     return lost
 
 
-def _newest(damaged: apsw.Connection, fresh: apsw.Connection) -> int:
-    """The highest sequence that was ever given, as far as anything still tells."""
-    told = [fresh.execute("select coalesce(max(sequence), 0) from sink").get]
-    told.append(fresh.execute("select value from meta where key = 'anchor_sequence'").get)
-    with contextlib.suppress(apsw.CorruptError, apsw.NotADBError, apsw.SQLError):
-        told.append(damaged.execute("select coalesce(max(sequence), 0) from batch").get)
-    return int(max(told))
+def _open(path: Path) -> apsw.Connection:
+    """The damaged file, which is left as it is; an empty one when it cannot be opened at all."""
+    if not path.exists() or not path.stat().st_size:
+        return apsw.Connection(":memory:")
+    return schema.connect_untouched(path)
+
+
+def _copy(damaged: apsw.Connection, fresh: apsw.Connection, table: str) -> None:
+    otherwise = "replace" if table == "account" else "ignore"
+    for row in rows.read(damaged, table):
+        fresh.execute(f"insert or {otherwise} into {table} values ({', '.join('?' * len(row))})", row)
+
+
+class _Record(NamedTuple):
+    """A row of table ``batch``."""
+
+    sequence: int
+    at: int
+    samples: int
+    samples_total: int
+    bytes_total: int
+    hash: bytes
+    digest: bytes
+    payload: bytes
+
+    @property
+    def plausible(self) -> bool:
+        """Whether it is of the right types, and its numbers may be those of a record."""
+        return (
+            all(isinstance(value, int) and 0 <= value < LARGEST for value in self[:5])
+            and all(isinstance(value, bytes) for value in self[5:])
+            and self.sequence > 0
+        )
+
+
+class _Chain:
+    """Carries the records over, one after the other, with new totals and digests."""
+
+    def __init__(self, damaged: apsw.Connection, fresh: apsw.Connection) -> None:
+        self._damaged, self._fresh = damaged, fresh
+        self.sequence = self.trimmed = self.samples = self.size = self.lost = 0
+        self.digest = b""
+
+    def carry_over(self, torn: bool) -> str:
+        """All records; what was lost of them, in words.
+
+        :param torn: whether there may have been more records than can be read
+        """
+        meta = {row[0]: row[1] for row in rows.read(self._damaged, "meta")}
+        found = self._read(meta.get("anchor_sequence"))
+        self._anchor(meta, found)
+        account = dict(self._fresh.execute("select name, value from account"))
+        stands = {
+            sequence: (samples, size)
+            for sequence, samples, size in self._fresh.execute(
+                f"select sequence, joined + {' + '.join(schema.COUNTS)}, bytes_total from sink"
+            )
+            if sequence > self.sequence
+        }
+        for sequence in sorted({*found, *(stands if torn else ())}):
+            if sequence in found:
+                self._add(found[sequence])
+            else:
+                self._pass_over(sequence, *stands[sequence])
+        agrees = account["read"] > 0 and 2 * account["read"] == sum(account.values())
+        if torn and agrees and account["journaled"] > self.samples:
+            self._pass_over(self.sequence + 1, account["journaled"], self.size)
+        self._settle(meta, account)
+        if torn and not agrees:
+            return f"at least {self.lost} samples in it are lost, its account cannot be read"
+        return f"{self.lost} samples in it are lost"
+
+    def _read(self, anchor: Any) -> dict[int, _Record]:
+        """The records that can be read, by sequence."""
+        found: dict[int, _Record] = {}
+        ends: list[int] = []
+        for order in ("", " desc"):
+            sequence = None
+            try:
+                for row in self._damaged.execute(f"select * from batch order by sequence{order}"):
+                    record = _Record(*row)
+                    sequence = record.sequence
+                    if record.plausible:
+                        found[sequence] = record
+                break
+            except _BROKEN:
+                ends.append(anchor if sequence is None and not order else sequence or 0)
+        if len(ends) == 2 and isinstance(ends[0], int) and 0 < ends[1] - ends[0] < NEAREST:
+            for sequence in range(ends[0] + 1, ends[1]):
+                with contextlib.suppress(*_BROKEN):
+                    row = self._damaged.execute(
+                        "select * from batch where sequence = ?", (sequence,)
+                    ).fetchone()
+                    if row is not None and (record := _Record(*row)).plausible:
+                        found[sequence] = record
+        return found
+
+    def _anchor(self, meta: dict[str, Any], found: dict[int, _Record]) -> None:
+        """Begin where the journal was trimmed, or before the first record where that is not known."""
+        names = ("anchor_sequence", "anchor_samples", "anchor_bytes", "anchor_digest")
+        told: list[Any] = [meta.get(name) for name in names]
+        sequence, samples, size, digest = told
+        first = min(found, default=LARGEST)
+        if _Record(1, sequence, samples, 0, size, digest, b"", b"").plausible and sequence < first:
+            self.sequence, self.samples, self.size, self.digest = told
+        elif found:
+            record = found[first]
+            self.sequence, self.samples = first - 1, max(0, record.samples_total - record.samples)
+            self.size = max(0, record.bytes_total - len(record.payload))
+        self.trimmed = self.sequence
+        self._fresh.executemany(
+            "update meta set value = ? where key = ?",
+            zip((self.sequence, self.samples, self.size, self.digest), names, strict=True),
+        )
+
+    def _add(self, record: _Record) -> None:
+        """A record; behind a place for those that are missing before it."""
+        if not record.hash:
+            self._pass_over(record.sequence, self.samples + record.samples, record.bytes_total)
+            return
+        samples, length = record.samples, len(record.payload)
+        try:
+            samples, whole = len(sound(record.payload, record.hash, record.sequence).samples), True
+        except Rejected:
+            whole = False
+        if record.sequence > self.sequence + 1:
+            self._pass_over(record.sequence - 1, record.samples_total - samples, record.bytes_total - length)
+        elif not whole and record.samples_total > self.samples:
+            samples = record.samples_total - self.samples
+        self._insert(record.sequence, record.at, samples, length, record.hash, record.payload)
+
+    def _pass_over(self, sequence: int, samples_total: int, bytes_total: int) -> None:
+        """A place for the records up to a sequence that cannot be read."""
+        samples, size = max(0, samples_total - self.samples), max(0, bytes_total - self.size)
+        self.lost += samples
+        self._insert(sequence, 0, samples, size, b"", b"")
+
+    def _insert(self, sequence: int, at: int, samples: int, size: int, kept: bytes, payload: bytes) -> None:
+        self.sequence, self.samples, self.size = sequence, self.samples + samples, self.size + size
+        self.digest = chained(self.digest, sequence, samples, kept)
+        self._fresh.execute(
+            "insert into batch values (?, ?, ?, ?, ?, ?, ?, ?)",
+            (sequence, at, samples, self.samples, self.size, kept, self.digest, payload),
+        )
+
+    def _settle(self, meta: dict[str, Any], account: dict[str, int]) -> None:
+        """Make the account what the records tell, where it cannot tell itself, and keep who the agent is."""
+        account["journaled"] = self.samples
+        if len(rows.read(self._damaged, "account")) < len(account):
+            for name, query in (
+                ("refused", "select coalesce(sum(samples), 0) from quarantine where category = 'refused'"),
+                ("discarded", "select 0"),
+            ):
+                account[name] = self._fresh.execute(query).get
+            account["read"] = sum(account[name] for name in ("journaled", "refused", "discarded"))
+        self._fresh.executemany(
+            "update account set value = ? where name = ?",
+            ((value, name) for name, value in account.items()),
+        )
+        self._place_sinks()
+        self._fresh.execute(
+            "insert into sqlite_sequence select 'quarantine', id from discarded"
+            " where not exists (select 1 from sqlite_sequence) order by id desc limit 1"
+        )
+        if isinstance(meta.get("agent"), str):
+            self._fresh.execute("insert into meta values ('agent', ?)", (meta["agent"],))
+        if isinstance(meta.get("replays"), int) and 0 <= meta["replays"] < LARGEST:
+            self._fresh.execute("update meta set value = ? where key = 'replays'", (meta["replays"],))
+
+    def _place_sinks(self) -> None:
+        """Put sinks that stand beyond the records where their own account puts them."""
+        self._fresh.execute(
+            "update sink set sequence = (select max(sequence) from"
+            " (select sequence, samples_total from batch union all values (?1, 0))"
+            f" where samples_total <= joined + {' + '.join(schema.COUNTS)}) where sequence > ?2",
+            (self.trimmed, self.sequence),
+        )
+        self._fresh.execute(
+            "update sink set bytes_total = coalesce((select bytes_total from batch"
+            " where batch.sequence = sink.sequence),"
+            " (select value from meta where key = 'anchor_bytes'))"
+        )
+        lost = rows.faults(self._damaged, "sink") or not self._fresh.execute("select count(*) from sink").get
+        if lost and self.sequence > self.trimmed:
+            self._fresh.execute("update meta set value = ? where key = 'sinks_lost'", (self.sequence,))
+            LOG.error("positions of sinks were lost: what waits in the journal is delivered to them again")

@@ -1,10 +1,13 @@
-"""The journal's tables and format versions; apart, so that reading commands need nothing else."""
+"""The journal's tables, formats and connections; apart, so that reading commands need nothing else."""
 
+import ctypes
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
+import msgspec
 
 from meteragent.errors import ConfigError, NotFound, Unavailable
 
@@ -25,6 +28,9 @@ COUNTS = (
 )
 """What can become of a sample on its way through a sink, each a column of ``sink``."""
 
+_COST = "200 + octet_length({0}.payload) + octet_length({0}.detail)"
+"""Bytes that an entry counts in quarantine; of columns that never change."""
+
 _TABLES = f"""
 create table meta(key text primary key, value any not null) strict, without rowid;
 create table batch(
@@ -44,6 +50,7 @@ create table sink(
     joined integer not null,
     bytes_total integer not null,
     state blob not null,
+    left_at integer,
     {", ".join(f"{count} integer not null default 0" for count in COUNTS)}
 ) strict, without rowid;
 create table detached(
@@ -78,9 +85,17 @@ create table quarantine(
     samples integer not null,
     state text not null default 'kept',
     by text not null default '',
+    publisher text not null default '',
+    serial integer not null default 0,
     payload blob not null
 ) strict;
 create unique index quarantine_item on quarantine(sink, sequence, item) where sink != '';
+create trigger quarantine_in after insert on quarantine begin
+    update meta set value = value + ({_COST.format("new")}) where key = 'quarantine_size';
+end;
+create trigger quarantine_out after delete on quarantine begin
+    update meta set value = value - ({_COST.format("old")}) where key = 'quarantine_size';
+end;
 create table discarded(
     id integer primary key,
     at integer not null,
@@ -91,7 +106,8 @@ create table discarded(
 create table account(name text primary key, value integer not null) strict, without rowid;
 insert into account values ('read', 0), ('journaled', 0), ('refused', 0), ('discarded', 0);
 insert into meta values
-    ('anchor_sequence', 0), ('anchor_digest', x''), ('anchor_samples', 0), ('anchor_bytes', 0);
+    ('anchor_sequence', 0), ('anchor_digest', x''), ('anchor_samples', 0), ('anchor_bytes', 0),
+    ('quarantine_size', 0), ('replays', 0), ('sinks_lost', 0);
 """
 
 
@@ -100,28 +116,94 @@ def _create(connection: apsw.Connection) -> None:
     connection.execute("insert into meta values ('epoch', ?)", (uuid.uuid4().hex,))
 
 
-MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (_create,)
+Migration = Callable[[apsw.Connection], None]
+
+MIGRATIONS: tuple[Migration, ...] = (_create,)
 """What makes format n+1 of format n, in order; format 0 is an empty file."""
 
 
-def migrate(connection: apsw.Connection, path: Path) -> None:
+class Meta(msgspec.Struct, frozen=True):
+    """The rows of table ``meta``."""
+
+    epoch: str
+    anchor_sequence: int
+    """Sequence of the newest batch that was trimmed; with its digest, and the totals up to it."""
+    anchor_digest: bytes
+    anchor_samples: int
+    anchor_bytes: int
+    quarantine_size: int
+    """Bytes in quarantine."""
+    replays: int
+    """How often a person asked for a replay."""
+    sinks_lost: int
+    """Newest batch when damage took the sinks' positions; 0 when it never did."""
+    agent: str = ""
+
+
+def read_meta(connection: apsw.Connection) -> Meta:
+    """The rows of table ``meta``.
+
+    :raises msgspec.ValidationError: when one is missing or damaged
+    """
+    return msgspec.convert(dict(connection.execute("select key, value from meta")), Meta)
+
+
+def migrate(connection: apsw.Connection, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
     """Bring the file to the present format, each step in one transaction.
 
     :raises ConfigError: when it was written by a newer version, or SQLite is too old
     """
     if apsw.SQLITE_VERSION_NUMBER < OLDEST_SQLITE:
         raise ConfigError(f"SQLite {apsw.sqlite_lib_version()} is too old, 3.51.3 or newer is needed")
-    present = connection.pragma("user_version")
-    if present > len(MIGRATIONS):
-        raise ConfigError(
-            f"journal format {present} is newer than {len(MIGRATIONS)}, the newest known here; "
-            "use the version of meteragent that wrote it",
-            file=str(path),
-        )
-    for number in range(present, len(MIGRATIONS)):
+    present = stored_format(connection)
+    _refuse_newer(present, len(migrations), path)
+    for number in range(present, len(migrations)):
         with connection:
-            MIGRATIONS[number](connection)
-            connection.pragma("user_version", number + 1)
+            migrations[number](connection)
+            connection.execute(f"pragma user_version = {number + 1}")
+
+
+def stored_format(connection: apsw.Connection) -> int:
+    """Format version of a file; 0 when it was never written."""
+    return int(connection.execute("pragma user_version").get)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """What SQLite says, and what damage has made unreadable, in one line.
+
+    :raises Unavailable: instead of that
+    """
+    try:
+        yield
+    except apsw.FullError as error:
+        raise Unavailable(f"{path}: disk full") from error
+    except (apsw.Error, UnicodeDecodeError, msgspec.MsgspecError) as error:
+        raise Unavailable(f"{path}: {type(error).__name__}: {error}") from error
+
+
+def connect_writer(path: Path) -> apsw.Connection:
+    """A connection to an existing file that leaves the write-ahead log's blocks where they are.
+
+    The log is part of the reserve: SQLite would remove it with the last connection.
+
+    :raises apsw.Error: when it cannot be opened
+    """
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    connection.set_busy_timeout(BUSY_MILLISECONDS)
+    keep = ctypes.c_int(1)
+    connection.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, ctypes.addressof(keep))
+    return connection
+
+
+def connect_untouched(path: Path) -> apsw.Connection:
+    """A connection that, unlike a reading one, can read a log that nobody has open, and leaves it there.
+
+    :raises apsw.Error: when it cannot be opened
+    """
+    connection = connect_writer(path)
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    return connection
 
 
 def connect_reader(path: Path) -> apsw.Connection:
@@ -129,15 +211,49 @@ def connect_reader(path: Path) -> apsw.Connection:
 
     :raises NotFound: when there is no journal
     :raises Unavailable: when it cannot be read
+    :raises ConfigError: when its format is another one
     """
     if not path.exists():
-        raise NotFound(f"{path}: no journal yet, `meteragent run` makes it")
-    try:
+        raise NotFound(f"{path}: no journal yet")
+    with explained(path):
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-        connection.set_busy_timeout(BUSY_MILLISECONDS)
-        present = connection.pragma("user_version")
-    except apsw.Error as error:
-        raise Unavailable(f"{path}: cannot be read: {error}") from None
-    if present != len(MIGRATIONS):
-        raise ConfigError(f"journal format {present}, known here is {len(MIGRATIONS)}", file=str(path))
+        try:
+            connection.set_busy_timeout(BUSY_MILLISECONDS)
+            check_readable(connection, path)
+        except BaseException:
+            connection.close()
+            raise
     return connection
+
+
+def check_readable(connection: apsw.Connection, path: Path, known: int = len(MIGRATIONS)) -> None:
+    """See that the file is of the present format.
+
+    :raises NotFound: when it was never written
+    :raises ConfigError: when its format is another one
+    """
+    present = stored_format(connection)
+    if not present:
+        raise NotFound(f"{path}: no journal yet")
+    if present < known:
+        raise ConfigError(
+            f"journal format {present}; start the agent once to bring it to {known}", file=str(path)
+        )
+    _refuse_newer(present, known, path)
+
+
+def refuse_newer(connection: apsw.Connection, path: Path) -> None:
+    """See that the file was not written by a newer version.
+
+    :raises ConfigError: when it was
+    """
+    _refuse_newer(stored_format(connection), len(MIGRATIONS), path)
+
+
+def _refuse_newer(present: int, known: int, path: Path) -> None:
+    if present > known:
+        raise ConfigError(
+            f"journal format {present} is newer than {known}, the newest known here; "
+            "use the version of meteragent that wrote it",
+            file=str(path),
+        )

@@ -6,7 +6,6 @@ from typing import Any
 import apsw
 import msgspec
 
-from meteragent.errors import Unavailable
 from meteragent.journal import schema
 
 
@@ -66,34 +65,35 @@ def read(path: Path) -> Status:
     """
     connection = schema.connect_reader(path)
     try:
-        connection.execute("begin")
-        return _read(connection, path)
-    except apsw.Error as error:
-        raise Unavailable(f"{path}: cannot be read: {error}") from None
+        with schema.explained(path):
+            connection.execute("begin")
+            return _read(connection, path)
     finally:
         connection.close()
 
 
 def _read(connection: apsw.Connection, path: Path) -> Status:
-    meta: dict[str, Any] = dict(connection.execute("select key, value from meta"))
+    meta = schema.read_meta(connection)
     account = dict(connection.execute("select name, value from account"))
-    first, last, size = connection.execute(
-        "select min(sequence), max(sequence), coalesce(sum(length(payload)), 0) from batch"
-    ).get
+    newest = connection.execute(
+        "select sequence, bytes_total - ? from batch order by sequence desc limit 1", (meta.anchor_bytes,)
+    ).fetchone()
+    last, size = newest or (meta.anchor_sequence, 0)
     sinks = connection.execute(
         "select name, mode, sequence, ? - joined, "
         + ", ".join(schema.COUNTS)
         + ", (select coalesce(sum(samples), 0) from batch where batch.sequence > sink.sequence)"
         " from sink order by name",
-        (account["journaled"],),
+        (account.get("journaled"),),
     )
-    return Status(
-        path=str(path),
-        agent=meta.get("agent", ""),
-        epoch=meta["epoch"],
-        first=first or meta["anchor_sequence"] + 1,
-        last=last or meta["anchor_sequence"],
-        size=size,
+    told: dict[str, Any] = {
+        "path": str(path),
+        "agent": meta.agent,
+        "epoch": meta.epoch,
+        "first": meta.anchor_sequence + 1,
+        "last": last,
+        "size": size,
         **account,
-        sinks=[SinkAccount(*row) for row in sinks],
-    )
+        "sinks": [dict(zip(SinkAccount.__struct_fields__, row, strict=True)) for row in sinks],
+    }
+    return msgspec.convert(told, Status)

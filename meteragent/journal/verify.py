@@ -1,19 +1,20 @@
 """Whether the journal is whole: every record against its digest, and the chain from the anchor on."""
 
-import hashlib
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import apsw
 import msgspec
 
-from meteragent import wire
-from meteragent.errors import Rejected
-from meteragent.journal import schema
-from meteragent.journal.journal import chained
+from meteragent.errors import Rejected, Unavailable
+from meteragent.journal import rows, schema
+from meteragent.journal.journal import chained, sound
+from meteragent.journal.schema import explained
 
 
 class Damage(msgspec.Struct, frozen=True):
-    """A record that is not as it was written."""
+    """Something that is not as it was written; the sequence is 0 where it is no record."""
 
     sequence: int
     reason: str
@@ -29,46 +30,129 @@ class Verification(msgspec.Struct, frozen=True):
 
 
 def verify(path: Path) -> Verification:
-    """Look at every record. Finds damage, not fraud: who can write the file can make new digests.
+    """Look at everything. Finds damage, not fraud: who can write the file can make new digests.
 
     :raises NotFound: when there is no journal
+    :raises Unavailable: when the file is so damaged that nothing in it can be read
     """
     connection = schema.connect_reader(path)
-    damaged: list[Damage] = []
-    records = last = 0
-    with connection:
-        meta = dict(connection.execute("select key, value from meta"))
-        digest, expected = meta["anchor_digest"], meta["anchor_sequence"] + 1
-        first = expected
-        try:
-            for row in connection.execute(
-                "select sequence, samples, hash, digest, payload from batch order by sequence"
-            ):
-                sequence = row[0]
-                if sequence != expected:
-                    damaged.append(Damage(expected, f"records {expected} to {sequence - 1} are missing"))
-                reason = _fault(digest if sequence == expected else None, *row)
-                if reason:
-                    damaged.append(Damage(sequence, reason))
-                records, last, digest, expected = records + 1, sequence, row[3], sequence + 1
-        except apsw.Error as error:
-            damaged.append(Damage(expected, f"the file cannot be read on from here: {error}"))
-        for problem in connection.execute("pragma integrity_check(10)"):
-            if problem[0] != "ok":
-                damaged.append(Damage(0, str(problem[0])))
-    connection.close()
+    try:
+        with explained(path):
+            connection.execute("begin")
+            first, last, records = _range(connection)
+            damaged = [*chain_faults(connection), *_payload_faults(connection), *table_faults(connection)]
+            damaged += structure_faults(connection, "integrity_check(10)")
+    finally:
+        connection.close()
     return Verification(records, first, last, damaged)
 
 
-def _fault(
-    previous: bytes | None, sequence: int, samples: int, kept: bytes, digest: bytes, payload: bytes
-) -> str:
-    if hashlib.blake2b(payload, digest_size=16).digest() != kept:
-        return "its payload differs from its digest"
-    if previous is not None and chained(previous, sequence, samples, kept) != digest:
-        return "the chain breaks here"
+def _range(connection: apsw.Connection) -> tuple[int, int, int]:
     try:
-        batch = wire.decode(payload, sequence)
-    except Rejected as error:
+        first = schema.read_meta(connection).anchor_sequence + 1
+        last, records = connection.execute("select max(sequence), count(*) from batch").get
+    except (apsw.CorruptError, msgspec.ValidationError, UnicodeDecodeError):
+        return 0, 0, 0
+    return first, last or first - 1, records
+
+
+def chain_faults(connection: apsw.Connection) -> Iterator[Damage]:
+    """Where records are missing, or are not those that were written; without reading their payload."""
+    try:
+        meta = schema.read_meta(connection)
+        digest, expected = meta.anchor_digest, meta.anchor_sequence + 1
+        samples, size = meta.anchor_samples, meta.anchor_bytes
+    except (apsw.Error, msgspec.ValidationError, UnicodeDecodeError) as error:
+        yield Damage(0, f"table meta: {error}")
+        return
+    try:
+        for row in connection.execute(
+            "select sequence, hash, digest, samples, samples_total, bytes_total, length(payload) from batch"
+            " order by sequence"
+        ):
+            sequence, kept, told, count, samples_total, bytes_total, length = row
+            lost = kept == b""  # salvage has put this in the place of what it could not read
+            if sequence != expected and not lost:
+                yield Damage(expected, f"records {expected} to {sequence - 1} are missing")
+            elif chained(digest, sequence, count, kept) != told:
+                yield Damage(sequence, "the chain of digests breaks here")
+            elif samples_total != samples + count or (bytes_total != size + length and not lost):
+                yield Damage(sequence, "its totals do not go on from the record before it")
+            expected, digest, samples, size = sequence + 1, told, samples_total, bytes_total
+    except (apsw.Error, TypeError) as error:
+        yield Damage(expected, f"records cannot be read on from here: {error}")
+        return
+    yield from _beyond(connection, expected - 1, samples)
+
+
+def _beyond(connection: apsw.Connection, last: int, samples: int) -> Iterator[Damage]:
+    """What tells of more records than there are."""
+    try:
+        journaled = connection.execute("select value from account where name = 'journaled'").get
+        if journaled != samples:
+            yield Damage(last, f"{journaled} samples were journaled, the records tell of {samples}")
+        for (name,) in connection.execute("select cast(name as blob) from sink where sequence > ?", (last,)):
+            yield Damage(last, f"sink {name.decode(errors='replace')} stands beyond the newest record")
+    except apsw.Error as error:
+        yield Damage(0, f"{error}")
+
+
+def _payload_faults(connection: apsw.Connection) -> Iterator[Damage]:
+    expected = 0
+    try:
+        for sequence, samples, kept, payload in connection.execute(
+            "select sequence, samples, hash, payload from batch order by sequence"
+        ):
+            expected = sequence + 1
+            try:
+                batch = sound(payload, kept, sequence)
+            except Rejected as error:
+                yield Damage(sequence, str(error))
+            else:
+                if len(batch.samples) != samples:
+                    yield Damage(sequence, f"{len(batch.samples)} samples, {samples} were counted")
+    except (apsw.Error, TypeError) as error:
+        yield Damage(expected, f"payloads cannot be read on from here: {error}")
+
+
+def table_faults(connection: apsw.Connection) -> Iterator[Damage]:
+    """Rows of the small tables that cannot have been written so."""
+    if fault := rows.schema_fault(connection):
+        yield Damage(0, fault)
+    for table in rows.TABLES:
+        for fault in rows.faults(connection, table):
+            yield Damage(0, fault)
+
+
+def structure_faults(connection: apsw.Connection, check: str) -> Iterator[Damage]:
+    """What SQLite itself finds.
+
+    :param check: ``integrity_check(n)`` or ``quick_check(n)``
+    """
+    try:
+        for (problem,) in connection.execute(f"pragma {check}"):
+            if problem != "ok":
+                yield Damage(0, str(problem))
+    except (apsw.Error, UnicodeDecodeError) as error:
+        yield Damage(0, str(error))
+
+
+def unsound(path: Path) -> str:
+    """What is wrong with a journal, so that it must not be opened as it is; empty when nothing is.
+
+    Payloads are not read: one that is damaged costs its record only.
+    """
+    try:
+        connection = schema.connect_untouched(path)
+        try:
+            connection.execute("begin")
+            faults: Iterator[Damage] = structure_faults(connection, "quick_check(1)")
+            if schema.stored_format(connection) == len(schema.MIGRATIONS):
+                faults = chain(faults, table_faults(connection), chain_faults(connection))
+            return next((fault.reason for fault in faults), "")
+        finally:
+            connection.close()
+    except (apsw.CorruptError, apsw.NotADBError, apsw.SQLError) as error:
         return str(error)
-    return "" if len(batch.samples) == samples else f"{len(batch.samples)} samples, {samples} were counted"
+    except apsw.Error as error:
+        raise Unavailable(f"{path}: {type(error).__name__}: {error}") from error

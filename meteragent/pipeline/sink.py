@@ -4,8 +4,10 @@ import itertools
 import logging
 import random
 import threading
+import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,8 +16,9 @@ from meteragent.batch import Batch, Position, Provenance, Published, Refusal
 from meteragent.errors import Rejected, Unavailable
 from meteragent.failpoints import reach
 from meteragent.journal.journal import Journal, Record
-from meteragent.journal.quarantine import Entry, category, samples_of
-from meteragent.sample import Sample
+from meteragent.journal.quarantine import category, samples_of
+from meteragent.plugins.reason import one_line, valid
+from meteragent.publishers.base import State
 
 LOG = logging.getLogger(__name__)
 
@@ -24,7 +27,11 @@ QUEUE = 4
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0
 """Seconds between two tries of what is unavailable; doubled from the first to the longest."""
 REPLAY_PAUSE = 5.0
-"""Seconds between two looks for replays while nothing else is to do."""
+"""Seconds between two looks for replays."""
+
+
+class _Broken(Unavailable):
+    """A publisher failed as it may not; tried again like what it cannot do now."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -61,6 +68,7 @@ class Sink:
         self._queue: deque[Batch] = deque()
         self._changed = threading.Condition()
         self._stopping = False
+        self._next_replay = 0.0
         self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
 
     @property
@@ -82,7 +90,9 @@ class Sink:
     def wait_for_room(self, seconds: float) -> None:
         """Let a source that is faster than this sink wait a little, so that the sink stays at the head."""
         with self._changed:
-            self._changed.wait_for(lambda: len(self._queue) < QUEUE or self._stopping, seconds)
+            self._changed.wait_for(
+                lambda: len(self._queue) < QUEUE or self.trouble or self._stopping, seconds
+            )
 
     def stop(self) -> None:
         """Ask it to stop after the batch in flight."""
@@ -92,27 +102,48 @@ class Sink:
 
     def join(self, seconds: float) -> bool:
         """Wait for it; whether it has stopped and let go of what its publishers hold."""
+        if self._thread.ident is None:
+            self._close()
+            return True
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
         pauses = self._pauses()
-        while not self._stopping:
-            try:
-                record = self._next()
-                if record is not None:
-                    self._deliver(record)
-                elif self._wait(REPLAY_PAUSE):
-                    self._replay()
-            except Unavailable as error:
-                self._tell(str(error))
-                self._pause(next(pauses))
-            else:
-                if self.trouble:
-                    LOG.warning("sink %s goes on", self.name)
-                    self.trouble, pauses = "", self._pauses()
+        try:
+            while not self._stopping:
+                try:
+                    self._step()
+                except Unavailable as error:
+                    self._tell(error)
+                    self._pause(next(pauses))
+                else:
+                    if self.trouble:
+                        LOG.warning("sink %s goes on", self.name)
+                        self.trouble, pauses = "", self._pauses()
+        finally:
+            if not self._stopping:
+                self.trouble = "it has ended by a fault of the agent, see the log"
+            self._close()
+
+    def _step(self) -> None:
+        """Publish the next batch, or wait for one; now and then see to replays, too."""
+        now = time.monotonic()
+        if now >= self._next_replay:
+            self._next_replay = now + REPLAY_PAUSE
+            self._replay()
+        record = self._next()
+        if record is not None:
+            self._deliver(record)
+        else:
+            self._wait(self._next_replay - time.monotonic())
+
+    def _close(self) -> None:
         for target in self._targets:
-            target.close()
+            try:
+                target.close()
+            except Exception:  # foreign code
+                LOG.exception("publisher %s failed to close", target.url)
 
     @staticmethod
     def _pauses() -> "itertools.chain[float]":
@@ -122,20 +153,21 @@ class Sink:
             itertools.repeat(LONGEST_PAUSE),
         )
 
-    def _tell(self, trouble: str) -> None:
-        """Say once why it waits."""
+    def _tell(self, error: Unavailable) -> None:
+        """Say once why it waits, where from when a publisher is to blame."""
         if not self.trouble:
-            LOG.warning("sink %s waits: %s", self.name, trouble)
-        self.trouble = trouble
+            origin = error.__cause__ if isinstance(error, _Broken) else None
+            LOG.warning("sink %s waits: %s", self.name, error, exc_info=origin)
+        self.trouble = str(error)
 
     def _pause(self, seconds: float) -> None:
         with self._changed:
+            self._changed.notify_all()  # who waits for room need not wait for a sink in trouble
             self._changed.wait_for(lambda: self._stopping, seconds)
 
-    def _wait(self, seconds: float) -> bool:
-        """Wait for a batch; True when none came in that time."""
+    def _wait(self, seconds: float) -> None:
         with self._changed:
-            return not self._changed.wait_for(lambda: self._queue or self._stopping, seconds)
+            self._changed.wait_for(lambda: self._queue or self._stopping, max(0.0, seconds))
 
     def _next(self) -> Record | None:
         """The batch after the position: as handed over at the head, else from the journal."""
@@ -158,10 +190,9 @@ class Sink:
             return
         batch = record.batch
         matched, indices = self._match(batch)
-        state = msgspec.json.decode(msgspec.json.encode(self._row.state))
-        outcome = Published(0)
+        outcome, state = Published(0), self._row.state
         if matched.samples or matched.polls or matched.missed:
-            outcome = self._publish(matched, self._position(batch.sequence), state)
+            outcome, state = self._publish(self._targets, matched, self._position(batch.sequence))
         refusals = [msgspec.structs.replace(each, index=indices[each.index]) for each in outcome.refused]
         counts = Counter(category(each) for each in refusals)
         counts.update(
@@ -195,48 +226,98 @@ class Sink:
         )
         return matched, indices
 
-    def _publish(self, batch: Batch, position: Position, state: dict[str, Any]) -> Published:
-        """Through all publishers in turn; the first that tells samples apart tells what became of them."""
-        told = Published(len(batch.samples))
-        for target in self._targets:
-            outcome = self._call(target, batch, position, state.setdefault(target.url, {}))
-            if told.delivered == len(batch.samples):
-                told = outcome
-        return told
+    def _publish(
+        self, targets: Iterable[Target], batch: Batch, position: Position
+    ) -> tuple[Published, dict[str, Any]]:
+        """Through publishers in turn: what became of the samples, and what all publishers keep then."""
+        state = dict(self._row.state)
+        outcomes = []
+        for target in targets:
+            outcome, state[target.url] = self._call(target, batch, position)
+            outcomes.append(outcome)
+        return _combined(len(batch.samples), outcomes), state
 
-    def _call(self, target: Target, batch: Batch, position: Position, state: dict[str, Any]) -> Published:
-        """One publisher, foreign code: what it throws unasked is tried again like what it cannot do now."""
-        values = {"samples": batch.samples, "batch": batch, "position": position, "state": state}
+    def _call(self, target: Target, batch: Batch, position: Position) -> tuple[Published, dict[str, Any]]:
+        """One publisher, foreign code, and what it keeps."""
+        total = len(batch.samples)
+        state = State(_as_json(self._row.state.get(target.url, {})), partial(self._keep, target.url))
         try:
-            outcome = target.publish(values)
+            told = target.publish(
+                {"samples": batch.samples, "batch": batch, "position": position, "state": state}
+            )
+            outcome = _checked(told, total)
+            after = _as_json(state)
         except Unavailable:
             raise
         except Rejected as error:
-            refused = [Refusal(index, str(error)) for index in range(len(batch.samples))]
-            return Published(0, refused=refused)
-        except Exception as error:
-            if not self.trouble:
-                LOG.exception("publisher %s failed", target.url)
-            raise Unavailable(f"publisher {target.url} failed: {type(error).__name__}: {error}") from error
-        return outcome if outcome is not None else Published(len(batch.samples))
+            if not total:
+                LOG.error("publisher %s rejects the account of polls: %s", target.url, error)
+            outcome = Published(0, refused=[Refusal(index, str(error)) for index in range(total)])
+            after = self._row.state.get(target.url, {})
+        except BaseException as error:
+            raise _Broken(f"publisher {target.url} failed: {one_line(error)}") from error
+        refused = [
+            Refusal(each.index, valid(each.reason), valid(each.detail), target.url)
+            for each in outcome.refused
+        ]
+        return msgspec.structs.replace(outcome, refused=refused), after
+
+    def _keep(self, url: str, state: Mapping[str, Any]) -> None:
+        self._journal.positions.keep(self.name, {**self._row.state, url: _as_json(state)})
 
     def _replay(self) -> None:
-        """Offer what a person took out of quarantine for this sink."""
+        """Offer what a person took out of quarantine for this sink, to those that refused it."""
         for entry in self._journal.positions.replays(self.name):
             try:
                 samples = samples_of(entry)
             except Rejected as error:
                 self._journal.positions.settle(entry, entry.category, self._row.state, str(error))
                 continue
-            self._settle(entry, samples)
+            urls = entry.publisher.split("\n")
+            targets = [target for target in self._targets if target.url in urls] or self._targets
+            batch = Batch(samples=samples, sequence=entry.serial)
+            outcome, state = self._publish(targets, batch, self._position(entry.serial, "/replay"))
+            into, reason = "delivered", ""
+            if outcome.refused:
+                into, reason = entry.category, outcome.refused[0].reason
+            elif outcome.duplicate or outcome.superseded:
+                into = "duplicate" if outcome.duplicate else "superseded"
+            self._journal.positions.settle(entry, into, state, reason)
 
-    def _settle(self, entry: Entry, samples: list[Sample]) -> None:
-        state = msgspec.json.decode(msgspec.json.encode(self._row.state))
-        batch = Batch(samples=samples, sequence=entry.id)
-        outcome = self._publish(batch, self._position(entry.id, "/replay"), state)
-        into, reason = "delivered", ""
-        if outcome.refused:
-            into, reason = entry.category, outcome.refused[0].reason
-        elif outcome.duplicate or outcome.superseded:
-            into = "duplicate" if outcome.duplicate else "superseded"
-        self._journal.positions.settle(entry, into, state, reason)
+
+def _as_json(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy, as it would be read back."""
+    return msgspec.json.decode(msgspec.json.encode(dict(state)), type=dict[str, Any])
+
+
+def _checked(told: Any, total: int) -> Published:
+    """What a publisher says became of so many samples.
+
+    :raises ValueError: when its parts do not add up to the whole
+    """
+    outcome = Published(total) if told is None else told
+    if not isinstance(outcome, Published):
+        raise ValueError(f"publish returned {told!r:.60}, allowed are None and Published")
+    outcome = msgspec.convert(msgspec.to_builtins(outcome), Published)
+    indices = {each.index for each in outcome.refused if 0 <= each.index < total}
+    counts = (outcome.delivered, outcome.duplicate, outcome.superseded)
+    if len(indices) < len(outcome.refused) or min(counts) < 0 or sum(counts) + len(indices) != total:
+        raise ValueError(f"of {total} samples it tells {outcome!r:.200}")
+    return outcome
+
+
+def _combined(total: int, outcomes: Sequence[Published]) -> Published:
+    """What became of each sample with all publishers: the worst that one of them tells."""
+    refused: dict[int, Refusal] = {}
+    for each in itertools.chain.from_iterable(outcome.refused for outcome in outcomes):
+        first = refused.setdefault(each.index, each)
+        if first is not each:
+            refused[each.index] = msgspec.structs.replace(
+                first, publisher=f"{first.publisher}\n{each.publisher}"
+            )
+    left = total - len(refused)
+    duplicate = min(left, max((outcome.duplicate for outcome in outcomes), default=0))
+    superseded = min(left - duplicate, max((outcome.superseded for outcome in outcomes), default=0))
+    return Published(
+        left - duplicate - superseded, duplicate, superseded, [refused[index] for index in sorted(refused)]
+    )

@@ -1,9 +1,29 @@
 """What a publisher is: a plugin that sends samples onward."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
 from meteragent.batch import Published
+
+
+class State(dict[str, Any]):
+    """What a publisher keeps with its sink's position, as JSON can say it."""
+
+    def __init__(self, values: Mapping[str, Any], keep: Callable[[Mapping[str, Any]], None]) -> None:
+        super().__init__(values)
+        self._keep = keep
+
+    def keep(self) -> None:
+        """Make it durable now, before the position moves.
+
+        For what has to be known if the agent ends while this very batch is being published, such
+        as where in a file it begins.
+
+        :raises Unavailable: when it cannot be written
+        """
+        self._keep(self)
+
 
 Guarantee = Literal["exact", "idempotent", "at least once", "best effort"]
 
@@ -22,8 +42,8 @@ class Publisher(ABC):
         """Send samples; None says that all were delivered.
 
         Name as arguments what is needed: samples (a list of Sample), batch (these samples with the
-        account of their polls), position, state (a dict kept with the sink's position: what is put
-        in it is there again after a crash, as it was when the position last moved).
+        account of their polls), position, state (a ``State``: what is put in it is there again after a
+        crash, as it was when the position last moved, or when it was last told to keep it).
 
         :raises Unavailable: to be called again with the same batch
         :raises Rejected: when this batch can never be published

@@ -2,7 +2,6 @@
 
 from meteragent.batch import Batch, Position, Published
 from meteragent.publishers.base import Publisher
-from meteragent.sample import Sample
 from meteragent.storage.base import StorageDriver
 
 
@@ -14,9 +13,8 @@ class StorePublisher(Publisher):
     def __init__(self, driver: StorageDriver) -> None:
         self._driver = driver
 
-    def publish(self, samples: list[Sample], batch: Batch, position: Position) -> Published:
+    def publish(self, batch: Batch, position: Position) -> Published:
         """Record samples and the account of their polls."""
-        del samples  # they are the batch's
         return self._driver.record(batch, position)
 
     def close(self) -> None:

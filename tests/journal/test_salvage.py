@@ -1,0 +1,366 @@
+"""Damage costs what it hit, by name, and nothing else; the agent starts all the same."""
+
+import os
+import random
+import shutil
+from pathlib import Path
+
+import apsw
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from meteragent.batch import Batch
+from meteragent.clock import Clock
+from meteragent.errors import MeteragentError
+from meteragent.journal import status
+from meteragent.journal.journal import Journal, Settings
+from meteragent.journal.quarantine import Quarantine
+from meteragent.journal.salvage import salvage
+from meteragent.journal.schema import connect_writer
+from meteragent.journal.verify import unsound, verify
+from tests.journal.batches import AT, batch, begun, killed, poll, refused
+
+SMALL = Settings(reserve=1 << 16)
+RECORDS = 12
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A journal that was closed: 12 records of 10 samples, a sink that has 5 of them, one that has 2.
+
+    All of it is in the file; the log, which would make up for most damage there, holds next to nothing.
+    """
+    path = make(tmp_path / "journal.db")
+    settle(path)
+    return path
+
+
+def settle(path: Path) -> None:
+    """Copy the log into the file, and begin a new one of the same length."""
+    length = Path(f"{path}-wal").stat().st_size
+    connection = connect_writer(path)
+    connection.execute("pragma wal_checkpoint(truncate)")
+    connection.execute("update meta set value = value where key = 'replays'")
+    connection.close()
+    os.truncate(f"{path}-wal", length)
+
+
+def make(path: Path) -> Path:
+    """Journal 12 batches, of which two sinks publish some; something is refused."""
+    path.parent.mkdir(exist_ok=True)
+    journal = Journal(path, SMALL)
+    journal.agent(None, lambda: "me")
+    journal.join("fast", "hold", 0)
+    journal.join("slow", "hold", 0)
+    journal.append(Batch(begun=[begun(AT)]), [refused(3)])
+    for number in range(1, RECORDS):
+        journal.append(batch(10, 10 * number, padding=1500))
+    for name, often in (("fast", 5), ("slow", 2)):
+        for _ in range(often):
+            publish(journal, name, journal.positions._sinks[name].sequence)
+    journal.close()
+    return path
+
+
+def publish(journal: Journal, name: str, after: int) -> int | None:
+    """What a sink does with the next record: the samples it got, None at the head."""
+    record = journal.read(after)
+    if record is None:
+        return None
+    if record.damage:
+        damage = (record.samples, record.damage, record.head)
+        journal.positions.move(name, record.batch, {"quarantined": record.samples}, {}, damage=damage)
+        return 0
+    count = len(record.batch.samples)
+    journal.positions.move(name, record.batch, {"delivered": count}, {})
+    return count
+
+
+def drain(path: Path) -> dict[str, int]:
+    """Start on a journal, let each sink publish all that waits; how many samples each got now."""
+    journal = Journal(path, SMALL)
+    rows = [journal.join(name, "hold", 0) for name in ("fast", "slow")]
+    got = {row.name: 0 for row in rows}
+    for row in rows:
+        while (count := publish(journal, row.name, row.sequence)) is not None:
+            got[row.name] += count
+    journal.append(batch(1, 1000))
+    journal.close()
+    return got
+
+
+def find(path: Path, text: bytes) -> int:
+    """Where in a file a text is."""
+    at = path.read_bytes().find(text)
+    assert at > 0
+    return at
+
+
+def flip(path: Path, at: int, bits: int = 1) -> None:
+    """Damage one byte."""
+    with path.open("r+b") as file:
+        file.seek(at)
+        byte = file.read(1)
+        file.seek(at)
+        file.write(bytes((byte[0] ^ bits,)))
+
+
+def page_of_batches(path: Path) -> int:
+    """A page of the table of batches that is no overflow page."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    root = connection.execute("select rootpage from sqlite_schema where name = 'batch'").get
+    connection.close()
+    return int(root)
+
+
+def test_a_sound_journal_is_left_alone(path: Path) -> None:
+    """Nothing is kept aside, nothing changes."""
+    before = path.read_bytes()
+    assert salvage(path, Clock()) is None
+    assert path.read_bytes() == before
+    assert [each.name for each in path.parent.iterdir() if "damaged" in each.name] == []
+
+
+def test_no_journal_is_no_damage(tmp_path: Path) -> None:
+    """Before the first start there is nothing to salvage."""
+    assert salvage(tmp_path / "journal.db", Clock()) is None
+
+
+def test_a_byte_in_a_payload_costs_its_record_only(path: Path) -> None:
+    """That record is passed over by name, put in quarantine and counted; all others are delivered."""
+    flip(path, find(path, b"host/70") + 5)
+    assert [damage.sequence for damage in verify(path).damaged] == [8]
+    assert salvage(path, Clock()) is None, "the file itself is sound"
+    assert drain(path) == {"fast": 60, "slow": 90}
+    told = status.read(path)
+    assert told.balanced
+    assert [(sink.delivered, sink.quarantined, sink.pending) for sink in told.sinks] == [(100, 10, 1)] * 2
+    quarantine = Quarantine(path)
+    damaged = [entry for entry in quarantine.list() if entry.sink]
+    quarantine.close()
+    assert [(entry.sink, entry.sequence, entry.samples) for entry in damaged] == [
+        ("fast", 8, 10),
+        ("slow", 8, 10),
+    ]
+    assert "journal record 8" in damaged[0].reason
+    assert damaged[0].size > 1000
+
+
+def test_a_broken_overflow_chain_costs_its_record_only(path: Path) -> None:
+    """A record that SQLite cannot read leaves a place behind that tells how many samples it held."""
+    at = find(path, b"host/73") // 4096 * 4096
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(b"\xff\xff\xff\xff")
+    kept = salvage(path, Clock())
+    assert kept is not None
+    assert not unsound(path)
+    assert [damage.sequence for damage in verify(path).damaged] == [8]
+    assert drain(path) == {"fast": 60, "slow": 90}
+    told = status.read(path)
+    assert told.balanced
+    assert [(sink.delivered, sink.quarantined, sink.pending) for sink in told.sinks] == [(100, 10, 1)] * 2
+
+
+def test_a_lost_page_of_the_table_costs_the_records_on_it(path: Path) -> None:
+    """What the lost records held is known from their neighbours, the sinks and the account."""
+    at = (page_of_batches(path) - 1) * 4096
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(random.Random(1).randbytes(4096))
+    before = epoch(path.parent / "other", path)
+    kept = salvage(path, Clock())
+    assert kept is not None
+    assert not unsound(path)
+    assert status.read(path).balanced
+    assert status.read(path).epoch != before, "a store that knows the old epoch must not recognise anything"
+    got = drain(path)
+    told = status.read(path)
+    assert told.balanced
+    assert told.journaled == 111
+    assert [sink.delivered + sink.quarantined for sink in told.sinks] == [110, 110]
+    assert [sink.delivered for sink in told.sinks] == [40 + got["fast"], 10 + got["slow"]]
+    assert verify(path).damaged == []
+    assert status.read(path).agent == "me"
+
+
+def epoch(folder: Path, path: Path) -> str:
+    """The epoch of a journal whose table of batches may be damaged."""
+    copy = killed(path, folder)
+    connection = apsw.Connection(str(copy))
+    told = str(connection.execute("select value from meta where key = 'epoch'").get)
+    connection.close()
+    return told
+
+
+@pytest.mark.parametrize("length", [1, 100, 4096, 8192, 12288, 40960])
+def test_a_cut_file_is_kept_aside_and_what_it_holds_carried_over(path: Path, length: int) -> None:
+    """The agent starts with what can be read; the damaged file is there for whoever can do more."""
+    os.truncate(path, length)
+    Path(f"{path}-wal").unlink()
+    kept = salvage(path, Clock())
+    assert kept is not None
+    assert kept.stat().st_size == length
+    assert not unsound(path)
+    assert status.read(path).balanced
+    drain(path)
+    told = status.read(path)
+    assert told.balanced
+    assert not verify(path).damaged
+
+
+def test_garbage_in_place_of_the_file_is_kept_aside(path: Path) -> None:
+    """A journal begins anew then."""
+    garbage = random.Random(2).randbytes(20_000)
+    path.write_bytes(garbage)
+    kept = salvage(path, Clock())
+    assert kept is not None
+    assert kept.read_bytes() == garbage
+    assert drain(path) == {"fast": 0, "slow": 0}
+    assert status.read(path).journaled == 1
+
+
+def test_an_empty_file_beside_its_log_is_damage(path: Path) -> None:
+    """SQLite would take the log away without a word."""
+    os.truncate(path, 0)
+    kept = salvage(path, Clock())
+    assert kept is not None
+    assert Path(f"{kept}-wal").stat().st_size > 0
+
+
+def test_lost_positions_deliver_what_waits_again(path: Path) -> None:
+    """Once too often is mended by whoever is exact, never would be lost."""
+    connection = apsw.Connection(str(path))
+    connection.execute("update sink set state = x'ff'")
+    connection.close()
+    assert verify(path).damaged
+    assert salvage(path, Clock()) is not None
+    assert drain(path) == {"fast": 100, "slow": 100}
+    assert status.read(path).balanced
+
+
+def test_a_sink_beyond_the_records_is_put_where_its_account_says(path: Path) -> None:
+    """It would pass over everything to come, else."""
+    connection = apsw.Connection(str(path))
+    connection.execute("update sink set sequence = 5000 where name = 'fast'")
+    connection.close()
+    assert salvage(path, Clock()) is not None
+    assert drain(path) == {"fast": 70, "slow": 100}
+    assert status.read(path).balanced
+
+
+def test_an_interrupted_salvage_goes_on_at_the_next_start(path: Path) -> None:
+    """Wherever it was killed, either the damaged file or the new one is complete."""
+    at = (page_of_batches(path) - 1) * 4096
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(bytes(4096))
+    before = path.parent / "before"
+    shutil.copytree(path.parent, before, ignore=shutil.ignore_patterns("before"))
+    assert salvage(path, Clock()) is not None
+    whole = path.read_bytes()
+
+    def restored(name: str) -> Path:
+        folder = path.parent / name
+        shutil.copytree(before, folder)
+        return folder / path.name
+
+    unfinished = restored("unfinished")
+    Path(f"{unfinished}.salvaging").write_bytes(b"torn")
+    assert salvage(unfinished, Clock()) is not None
+    assert drain(unfinished) == drain(path)
+
+    made = restored("made")
+    Path(f"{made}.salvaged").write_bytes(whole)
+    assert salvage(made, Clock()) is not None
+    assert made.read_bytes() == whole
+
+    moved = restored("moved")
+    Path(f"{moved}.salvaged").write_bytes(whole)
+    moved.rename(f"{moved}.damaged-before")
+    assert salvage(moved, Clock()) is not None
+    assert moved.read_bytes() == whole
+    assert not Path(f"{moved}-wal").exists(), "the log of the damaged file must not be applied to the new one"
+
+
+def test_a_newer_format_is_not_damage(path: Path) -> None:
+    """The journal of a newer version is left to that version."""
+    connection = apsw.Connection(str(path))
+    connection.execute("pragma user_version = 99; alter table sink drop column left_at")
+    connection.close()
+    assert salvage(path, Clock()) is None
+
+
+SOUND: dict[str, dict[str, bytes]] = {}
+
+
+def sound_files(folder: Path, settled: str) -> dict[str, bytes]:
+    """The files of a journal that was killed, made once: what counts is in the log, or in the file."""
+    if settled not in SOUND:
+        path = make(folder / settled / "journal.db")
+        journal = Journal(path, SMALL)
+        journal.join("fast", "hold", 0)
+        journal.append(Batch(polls=[poll(AT, 0)]))
+        copy = killed(path, folder / settled / "killed")
+        journal.close()
+        if settled == "file":
+            settle(copy)
+        SOUND[settled] = {
+            each.name: each.read_bytes() for each in copy.parent.iterdir() if not each.name.endswith("-shm")
+        }
+    return SOUND[settled]
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    settled=st.sampled_from(("file", "log")),
+    name=st.sampled_from(("journal.db", "journal.db", "journal.db-wal")),
+    seed=st.integers(0, 2**32),
+    flips=st.integers(1, 30),
+    spread=st.sampled_from((100, 4096, 60_000, 120_000)),
+    cut=st.sampled_from((False, False, False, True)),
+)
+def test_no_damage_is_more_than_an_error_of_ours(
+    tmp_path: Path, settled: str, name: str, seed: int, flips: int, spread: int, cut: bool
+) -> None:
+    """However bytes are flipped, each part raises nothing but our errors, and the agent starts."""
+    chance = random.Random(seed)
+    folder = tmp_path / "run"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for file, content in sound_files(tmp_path, settled).items():
+        damaged = bytearray(content)
+        if file == name:
+            start = chance.randrange(max(1, min(len(damaged), 150_000) - spread))
+            for _ in range(flips):
+                damaged[(start + chance.randrange(spread)) % len(damaged)] ^= 1 << chance.randrange(8)
+            if cut:
+                del damaged[chance.randrange(len(damaged)) :]
+        (folder / file).write_bytes(damaged)
+    path = folder / "journal.db"
+    for look in (status.read, verify, lambda path: Quarantine(path).close()):
+        try:
+            look(path)
+        except MeteragentError:
+            continue
+    try:
+        salvage(path, Clock())
+    except MeteragentError as error:
+        pytest.fail(f"it was not salvaged: {error}")
+    try:
+        journal = Journal(path, SMALL)
+    except MeteragentError as error:
+        assert "format" in str(error), "all else is salvaged"  # noqa: PT017
+        return
+    rows = [journal.join(name, "hold", 0) for name in ("fast", "slow")]
+    journal.open_polls()
+    journal.last_ticks()
+    for row in rows:
+        while publish(journal, row.name, row.sequence) is not None:
+            assert row.sequence <= journal.last
+    journal.append(batch(1, 1000))
+    journal.close()
+    assert not unsound(path)
+    status.read(path)
+    verify(path)

@@ -1,0 +1,171 @@
+"""Formats of the journal: older ones are brought up to date, newer ones left alone."""
+
+from pathlib import Path
+
+import apsw
+import pytest
+
+from meteragent.errors import ConfigError, NotFound, Unavailable
+from meteragent.journal import schema, status
+from meteragent.journal.journal import Journal
+from meteragent.journal.quarantine import Quarantine
+from meteragent.journal.schema import MIGRATIONS, check_readable, connect_writer, migrate, stored_format
+from meteragent.journal.verify import verify
+from tests.journal.batches import batch
+
+FORMAT_1 = """
+create table meta(key text primary key, value any not null) strict, without rowid;
+create table batch(
+    sequence integer primary key, at integer not null, samples integer not null,
+    samples_total integer not null, bytes_total integer not null, hash blob not null,
+    digest blob not null, payload blob not null
+) strict;
+create table sink(
+    name text primary key, mode text not null, sequence integer not null, joined integer not null,
+    bytes_total integer not null, state blob not null, left_at integer,
+    delivered integer not null default 0, duplicate integer not null default 0,
+    superseded integer not null default 0, conflict integer not null default 0,
+    unmatched integer not null default 0, absorbed integer not null default 0,
+    quarantined integer not null default 0, discarded integer not null default 0,
+    detached integer not null default 0
+) strict, without rowid;
+create table detached(
+    sink text not null, first integer not null, last integer not null, samples integer not null,
+    at integer not null, reason text not null, primary key(sink, first)
+) strict, without rowid;
+create table tick(polling_source text primary key, last integer not null) strict, without rowid;
+create table open_poll(
+    polling_source text not null, tick integer not null, pollster text not null, began integer not null,
+    samples integer not null default 0, primary key(polling_source, tick, pollster)
+) strict, without rowid;
+create table quarantine(
+    id integer primary key autoincrement, at integer not null, category text not null,
+    sink text not null, sequence integer not null, item integer not null,
+    polling_source text not null, pollster text not null, reason text not null, detail text not null,
+    samples integer not null, state text not null default 'kept', by text not null default '',
+    publisher text not null default '', serial integer not null default 0, payload blob not null
+) strict;
+create unique index quarantine_item on quarantine(sink, sequence, item) where sink != '';
+create trigger quarantine_in after insert on quarantine begin
+    update meta set value = value + (200 + octet_length(new.payload) + octet_length(new.detail))
+    where key = 'quarantine_size';
+end;
+create trigger quarantine_out after delete on quarantine begin
+    update meta set value = value - (200 + octet_length(old.payload) + octet_length(old.detail))
+    where key = 'quarantine_size';
+end;
+create table discarded(
+    id integer primary key, at integer not null, by text not null, samples integer not null,
+    reason text not null
+) strict;
+create table account(name text primary key, value integer not null) strict, without rowid;
+insert into account values ('read', 7), ('journaled', 4), ('refused', 3), ('discarded', 0);
+insert into meta values
+    ('anchor_sequence', 2), ('anchor_digest', x'1234'), ('anchor_samples', 4), ('anchor_bytes', 400),
+    ('quarantine_size', 0), ('replays', 0), ('sinks_lost', 0), ('epoch', 'e'), ('agent', 'a');
+insert into sink(name, mode, sequence, joined, bytes_total, state, delivered)
+    values ('store', 'hold', 2, 0, 400, x'7b7d', 4);
+insert into tick values ('source', 1800000000000000);
+pragma user_version = 1;
+"""
+"""A journal as the first version wrote it; this text never changes."""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A journal of format 1."""
+    path = tmp_path / "journal.db"
+    connection = apsw.Connection(str(path))
+    connection.execute(FORMAT_1)
+    connection.close()
+    return path
+
+
+def test_a_journal_of_the_first_format_goes_on(path: Path) -> None:
+    """Whatever has changed since, its account, positions and chain are continued."""
+    journal = Journal(path)
+    row = journal.join("store", "hold", 0)
+    assert (journal.epoch, journal.last, row.sequence) == ("e", 2, 2)
+    assert journal.last_ticks() == {"source": 1_800_000_000_000_000}
+    journal.append(batch(3))
+    record = journal.read(2)
+    assert record is not None
+    assert len(record.batch.samples) == 3
+    journal.close()
+    told = status.read(path)
+    assert (told.journaled, told.read, told.refused, told.balanced) == (7, 10, 3, True)
+    assert not verify(path).damaged
+
+
+def test_each_migration_is_one_transaction(tmp_path: Path) -> None:
+    """One that fails leaves the file in the format before it; the next start tries again."""
+
+    def add(connection: apsw.Connection) -> None:
+        connection.execute("alter table sink add column note text")
+
+    def fail(connection: apsw.Connection) -> None:
+        connection.execute("alter table sink add column more text")
+        raise RuntimeError("killed")
+
+    path = tmp_path / "journal.db"
+    connection = apsw.Connection(str(path))
+    connection.execute(FORMAT_1)
+    with pytest.raises(RuntimeError):
+        migrate(connection, path, (*MIGRATIONS, add, fail))
+    assert stored_format(connection) == len(MIGRATIONS) + 1
+    assert list(connection.execute("select note from sink")) == [(None,)]
+    with pytest.raises(apsw.SQLError):
+        connection.execute("select more from sink")
+    migrate(connection, path, (*MIGRATIONS, add, lambda _: None))
+    assert stored_format(connection) == len(MIGRATIONS) + 2
+    connection.close()
+
+
+def test_a_newer_format_is_refused_by_all(path: Path) -> None:
+    """The error names both formats and the file, and says what to do."""
+    connection = apsw.Connection(str(path))
+    connection.execute("pragma user_version = 99")
+    connection.close()
+    before = path.read_bytes()
+    for use in (Journal, status.read, verify, Quarantine):
+        with pytest.raises(ConfigError, match=r"journal format 99 is newer than 1.*version of meteragent"):
+            use(path)
+    assert path.read_bytes() == before
+
+
+def test_an_older_format_is_not_read_by_a_command(path: Path) -> None:
+    """Only the agent brings it up to date."""
+    connection = connect_writer(path)
+    with pytest.raises(ConfigError, match="journal format 1; start the agent once to bring it to 2"):
+        check_readable(connection, path, 2)
+    connection.close()
+
+
+def test_no_journal_and_an_empty_file_are_the_same(tmp_path: Path) -> None:
+    """A command that reads says that there is none yet."""
+    path = tmp_path / "journal.db"
+    for _ in range(2):
+        for use in (status.read, verify, Quarantine):
+            with pytest.raises(NotFound, match="no journal yet"):
+                use(path)
+        path.touch()
+
+
+def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    """Its tables stay what they are."""
+    path = tmp_path / "journal.db"
+    connection = apsw.Connection(str(path))
+    connection.execute("create table meta(something)")
+    connection.close()
+    with pytest.raises(Unavailable, match="meta"):
+        Journal(path)
+    connection = apsw.Connection(str(path))
+    assert list(connection.execute("select name from sqlite_schema")) == [("meta",)]
+    connection.close()
+
+
+def test_a_too_old_sqlite_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several processes could damage the file with it."""
+    monkeypatch.setattr(schema, "OLDEST_SQLITE", 9_999_999)
+    with pytest.raises(ConfigError, match=r"SQLite .* is too old"):
+        Journal(tmp_path / "journal.db")
