@@ -238,16 +238,16 @@ def _read_on(path: Path, until: int, result: "multiprocessing.Queue[bool]") -> N
 def test_commands_read_beside_the_agent(path: Path) -> None:
     """Another process sees a balanced account at any time, and its coming and going costs nothing."""
     journal = Journal(path, Settings(reserve=1 << 16))
-    journal.join("store", "hold", 0)
+    row = journal.join("store", "hold", 0)
     spawn = multiprocessing.get_context("spawn")
     result: multiprocessing.Queue[bool] = spawn.Queue()
     reader = spawn.Process(target=_read_on, args=(path, 150, result))
     reader.start()
     length = 0
     for number in range(150):
-        appended = journal.append(batch(20, padding=50), [refused(1)])
-        if number % 3 == 0:
-            journal.positions.move("store", appended, {"delivered": 20}, {})
+        journal.append(batch(20, padding=50), [refused(1)])
+        if number % 3 == 0 and (record := journal.read(row.sequence)):
+            journal.positions.move("store", record.batch, {"delivered": 20}, {})
         log = Path(f"{path}-wal").stat().st_size
         assert log >= length
         length = log
