@@ -22,7 +22,7 @@ from meteragent.clock import Clock
 from meteragent.config import Settings
 from meteragent.errors import ConfigError, Unavailable
 from meteragent.failpoints import reach
-from meteragent.journal import journal, status
+from meteragent.journal import journal
 from meteragent.journal.salvage import salvage
 from meteragent.journal.schema import COUNTS
 from meteragent.pipeline.definition import SinkDefinition
@@ -178,7 +178,7 @@ class Agent:
 
     def account_line(self) -> str:
         """The account in one line, and what is wrong at present."""
-        account = status.read(self._settings.state_dir / JOURNAL)
+        account = self._journal.status()
         parts = [f"read {account.read:,} = journaled {account.journaled:,} + refused {account.refused:,}"]
         if account.discarded:
             parts[0] += f" + discarded {account.discarded:,}"

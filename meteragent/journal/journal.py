@@ -16,6 +16,7 @@ from meteragent.failpoints import reach
 from meteragent.journal import quarantine, schema
 from meteragent.journal.file import JournalFile
 from meteragent.journal.positions import Head, Positions, SinkRow
+from meteragent.journal.status import Status, read_with
 
 OPTS = [
     cfg.IntOpt(
@@ -214,6 +215,14 @@ class Journal:
         except Rejected as error:
             damage = f"journal record {sequence}: {error}"
             return Record(Batch(sequence=sequence), samples, damage, payload)
+
+    def status(self) -> Status:
+        """The account at this instant.
+
+        :raises Unavailable: when it cannot be read now
+        """
+        with self._file.reading() as connection:
+            return read_with(connection, self._file.path)
 
     def close(self) -> None:
         """Let go of the file; what was appended stays."""

@@ -66,10 +66,18 @@ def read(path: Path) -> Status:
     connection = schema.connect_reader(path)
     try:
         with schema.explained(path):
-            connection.execute("begin")
-            return _read(connection, path)
+            return read_with(connection, path)
     finally:
         connection.close()
+
+
+def read_with(connection: apsw.Connection, path: Path) -> Status:
+    """The same with a connection that is there, whose errors are the caller's to explain."""
+    connection.execute("begin")
+    try:
+        return _read(connection, path)
+    finally:
+        connection.execute("rollback")
 
 
 def _read(connection: apsw.Connection, path: Path) -> Status:
