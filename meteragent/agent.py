@@ -6,6 +6,7 @@ polling source ─ Ticker ─▶ Poller ─▶ accept ─▶ Journal ─offer─
 
 import contextlib
 import fcntl
+import gc
 import logging
 import os
 import sys
@@ -26,7 +27,7 @@ from meteragent.journal import journal
 from meteragent.journal.salvage import salvage
 from meteragent.journal.schema import COUNTS
 from meteragent.pipeline.definition import SinkDefinition
-from meteragent.pipeline.sink import Sink
+from meteragent.pipeline.sink import Sink, Target
 
 LOG = logging.getLogger(__name__)
 
@@ -34,6 +35,9 @@ SWITCH_INTERVAL = 0.0005
 """Seconds after which a thread that computes lets others run, so that a pollster's loop delays no tick."""
 JOURNAL = "journal.db"
 """Name of the journal in the state folder."""
+COLLECT_AFTER = 20_000
+"""Objects made before Python looks for garbage in cycles: samples hold none, and each look costs a quiet
+host as much as a tick."""
 ROOM = 1.0
 """Seconds that a source waits at the most for a sink at the head to have room for one more batch."""
 
@@ -65,29 +69,11 @@ class Agent:
         sys.setswitchinterval(SWITCH_INTERVAL)
         folder = self._settings.make_state_dir()
         self._lock = _lock(folder)
-        self._plans = plans = plan_sinks(self._settings)
+        self._plans = plan_sinks(self._settings)
         plugins = Pollsters(self._settings)
-        targets = [make_targets(self._settings, self._clock, plan.publishers) for plan in plans]
-        path = folder / JOURNAL
-        salvage(path, self._clock)
-        options = self._settings.conf.journal
-        self._journal = journal.Journal(
-            path,
-            journal.Settings(options.max_size, options.reserve, options.quarantine_max_size),
-            self._clock,
-        )
-        agent = self._journal.agent(self._settings.conf.agent.id, lambda: uuid.uuid4().hex)
-        self._sinks = [
-            Sink(
-                plan.name, target, plan.supports, self._journal, agent,
-                mode=plan.when_full, max_lag=plan.max_lag or options.max_size // 2,
-            )
-            for plan, target in zip(plans, targets, strict=True)
-        ]  # fmt: skip
-        for name in self._journal.positions.waiting:
-            LOG.warning(
-                "sink %s is no longer configured, but batches are kept for it; configure it again", name
-            )
+        targets = [make_targets(self._settings, self._clock, plan.publishers) for plan in self._plans]
+        self._journal = self._open_journal(folder / JOURNAL)
+        self._sinks = self._make_sinks(targets)
         self._head = [sink for sink in self._sinks if sink.mode == "hold"]
         self._journal.listeners.extend(sink.offer for sink in self._sinks)
         self._interrupted = self._find_interrupted()
@@ -95,6 +81,9 @@ class Agent:
         self._sources = make_sources(
             self._settings, self._clock, plugins, ticks, self.accept, self._miss
         )  # fmt: skip
+        gc.collect()
+        gc.freeze()  # what is there now stays
+        gc.set_threshold(COLLECT_AFTER, 50, 50)
         for sink in self._sinks:
             sink.start()
         with contextlib.suppress(Unavailable):  # then it goes before the next batch
@@ -106,6 +95,29 @@ class Agent:
             self._threads.append(thread)
             thread.start()
         reach("idle")
+
+    def _open_journal(self, path: Path) -> journal.Journal:
+        salvage(path, self._clock)
+        options = self._settings.conf.journal
+        settings = journal.Settings(options.max_size, options.reserve, options.quarantine_max_size)
+        return journal.Journal(path, settings, self._clock)
+
+    def _make_sinks(self, targets: Sequence[list[Target]]) -> list[Sink]:
+        """All sinks, each where it stood."""
+        agent = self._journal.agent(self._settings.conf.agent.id, lambda: uuid.uuid4().hex)
+        half = self._settings.conf.journal.max_size // 2
+        sinks = [
+            Sink(
+                plan.name, its, plan.supports, self._journal, agent,
+                mode=plan.when_full, max_lag=plan.max_lag or half,
+            )
+            for plan, its in zip(self._plans, targets, strict=True)
+        ]  # fmt: skip
+        for name in self._journal.positions.waiting:
+            LOG.warning(
+                "sink %s is no longer configured, but batches are kept for it; configure it again", name
+            )
+        return sinks
 
     def _find_interrupted(self) -> list[Poll]:
         """Rows for the polls that an earlier run began and did not end."""

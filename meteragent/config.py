@@ -98,7 +98,7 @@ AGENT_OPTS = [
     ),
     cfg.IntOpt(
         "account_interval",
-        default=30,
+        default=60,
         min=1,
         max=86400,
         help="Seconds between the lines of account that `meteragent run` prints.",

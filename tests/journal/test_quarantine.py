@@ -38,8 +38,8 @@ def lines(path: Path) -> dict[str, int]:
     return {**parts, "refused": told.refused, "let go": told.discarded}
 
 
-def test_entries_say_where_they_come_from_and_what_they_hold(path: Path) -> None:
-    """Source or sink, reason, both sides of a conflict, and the samples themselves."""
+def test_what_is_refused_waits_in_quarantine(path: Path) -> None:
+    """With where it comes from, the reason, both sides of a conflict, and the samples themselves."""
     quarantine = Quarantine(path)
     intake, conflict, expired = (quarantine.show(entry.id) for entry in quarantine.list())
     assert (intake.category, intake.polling_source, intake.pollster) == ("refused", "source", "pollster")

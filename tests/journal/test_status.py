@@ -11,7 +11,7 @@ from meteragent.journal.journal import Journal, Settings
 from tests.journal.batches import batch, refused
 
 
-def test_the_account_of_a_journal(tmp_path: Path) -> None:
+def test_every_line_of_account_adds_up(tmp_path: Path) -> None:
     """Where it stands, what waits in it, and what became of each sample."""
     path = tmp_path / "journal.db"
     journal = Journal(path, Settings(reserve=1 << 16))
