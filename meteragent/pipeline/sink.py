@@ -26,8 +26,10 @@ QUEUE = 4
 """Batches that a sink at the head is handed before it has to read the journal."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0
 """Seconds between two tries of what is unavailable; doubled from the first to the longest."""
-REPLAY_PAUSE = 5.0
+REPLAY_PAUSE = 30.0
 """Seconds between two looks for replays."""
+REMEMBERED = 4096
+"""Names of meters that a sink remembers to take."""
 
 
 class _Broken(Unavailable):
@@ -68,6 +70,7 @@ class Sink:
         self._queue: deque[Batch] = deque()
         self._changed = threading.Condition()
         self._stopping = False
+        self._taken: set[str] = set()
         self._next_replay = 0.0
         self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
 
@@ -211,7 +214,11 @@ class Sink:
         """The batch without the samples that this sink does not take, and where the others stood."""
         samples = batch.samples
         names = {sample.name for sample in samples}
+        if names <= self._taken:
+            return batch, range(len(samples))
         taken = {name for name in names if self._supports(name)}
+        if len(self._taken) < REMEMBERED:
+            self._taken |= taken
         if taken == names:
             return batch, range(len(samples))
         indices = [index for index, sample in enumerate(samples) if sample.name in taken]
