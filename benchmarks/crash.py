@@ -52,7 +52,7 @@ class Counting:
                 yield Sample(
                     name=f"{self.name}.{index}", type="cumulative", unit="1",
                     volume=at * 1000 + number * 10 + index, resource_id=resource,
-                    resource_metadata={"number": number},
+                    resource_metadata={"number": number, "padding": "x" * PADDING},
                 )
     meters = tuple(f"a.{index}" for index in range(4))
 
@@ -68,12 +68,15 @@ class Slow(Publisher):
 """
 
 
-def configure(folder: Path) -> Path:
-    """A folder with plugins and configuration; returns the config folder."""
+def configure(folder: Path, padding: int = 0) -> Path:
+    """A folder with plugins and configuration; returns the config folder.
+
+    :param padding: bytes of metadata by which each sample takes more room in the journal
+    """
     install(
         folder / "plugins",
         "crashing",
-        PLUGINS,
+        f"PADDING = {padding}\n{PLUGINS}",
         {
             "meteragent.poll.crash": {"a": "Counting", "b": "CountingToo"},
             "meteragent.publisher": {"slow": "Slow"},

@@ -38,6 +38,9 @@ JOURNAL = "journal.db"
 COLLECT_AFTER = 20_000
 """Objects made before Python looks for garbage in cycles: samples hold none, and each look costs a quiet
 host as much as a tick."""
+QUIET = 2.0
+"""Seconds without a refusal after which accepting is said to go on: a small batch may fit where a big
+one does not."""
 ROOM = 1.0
 """Seconds that a source waits at the most for a sink at the head to have room for one more batch."""
 
@@ -56,7 +59,7 @@ class Agent:
         self._sources: list[Source] = []
         self._sinks: list[Sink] = []
         self._interrupted: list[Poll] = []
-        self._holding = ""
+        self._holding, self._held = "", 0.0
         self._lock: int | None = None
         self._plans: list[SinkDefinition] = []
 
@@ -145,10 +148,10 @@ class Agent:
             journaled = self._journal.append(batch, refused, read)
         except Unavailable as error:
             if not self._holding:
-                LOG.warning("nothing is accepted now, ticks become gaps: %s", error)
-            self._holding = str(error)
+                LOG.warning("not everything can be accepted now, ticks become gaps: %s", error)
+            self._holding, self._held = str(error), self._clock.monotonic()
             raise
-        if self._holding:
+        if self._holding and self._clock.monotonic() - self._held > QUIET:
             LOG.warning("accepting again")
             self._holding = ""
         for sink in self._head:
@@ -207,7 +210,7 @@ class Agent:
             if source.ticker.waiting
         ]
         if self._holding:
-            parts.append(f"accepts nothing: {self._holding}")
+            parts.append(f"not everything is accepted: {self._holding}")
         if not account.balanced:
             parts.append("THE ACCOUNT DOES NOT BALANCE")
         return "; ".join(parts)
