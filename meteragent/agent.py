@@ -9,13 +9,13 @@ import fcntl
 import gc
 import logging
 import os
+import re
 import sys
 import threading
 import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from meteragent.assembly import Pollsters, Source, make_sources, make_targets, plan_sinks
 from meteragent.batch import Batch, Missed, Poll, Refused
@@ -72,8 +72,8 @@ class Agent:
         sys.setswitchinterval(SWITCH_INTERVAL)
         folder = self._settings.make_state_dir()
         self._lock = _lock(folder)
-        self._plans = plan_sinks(self._settings)
         plugins = Pollsters(self._settings)
+        self._plans = plan_sinks(self._settings, plugins)
         targets = [make_targets(self._settings, self._clock, plan.publishers) for plan in self._plans]
         self._journal = self._open_journal(folder / JOURNAL)
         self._sinks = self._make_sinks(targets)
@@ -193,7 +193,10 @@ class Agent:
 
     def account_line(self) -> str:
         """The account in one line, and what is wrong at present."""
-        account = self._journal.status()
+        try:
+            account = self._journal.status()
+        except Unavailable as error:
+            return f"the account cannot be read now: {error}"
         parts = [f"read {account.read:,} = journaled {account.journaled:,} + refused {account.refused:,}"]
         if account.discarded:
             parts[0] += f" + discarded {account.discarded:,}"
@@ -245,7 +248,4 @@ def _lock(folder: Path) -> int:
 def shown_store(settings: Settings) -> str:
     """The URL of the store without a password in it."""
     connection: str = settings.conf.storage.connection
-    url = urlsplit(connection)
-    if url.password is None:
-        return connection
-    return url._replace(netloc=url.netloc.replace(f":{url.password}@", ":***@")).geturl()
+    return re.sub(r"(//[^/@:]*):[^/]*@", r"\1:***@", connection)

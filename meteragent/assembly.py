@@ -1,5 +1,6 @@
 """Makes sources and sinks out of the configuration and the plugins found; the agent then runs them."""
 
+import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -29,6 +30,7 @@ from meteragent.pollsters.limits import limits
 from meteragent.pollsters.poller import Poller, matching
 from meteragent.pollsters.sharing import Sharing
 from meteragent.scheduler import Schedule, Ticker, offset
+from meteragent.selection import Selection
 
 LOG = logging.getLogger(__name__)
 
@@ -51,20 +53,27 @@ class Pollsters:
     def __init__(self, settings: Settings) -> None:
         conf = settings.conf
         disabled = conf.plugins.disable
-        loader.check_patterns(disabled)
         values = {"conf": conf, "host": settings.host, "state_dir": settings.state_dir}
-        found = catalog.find(catalog.POLLSTER, conf.polling.namespaces)
-        if not found:
-            LOG.warning(
-                "no pollsters are installed for the namespaces %s", ", ".join(conf.polling.namespaces)
-            )
-        self.pollsters = loader.load(found, values, disabled)
-        self.discoveries = loader.load(catalog.find(catalog.DISCOVERY), values, disabled)
+        found = {kind: catalog.find(kind, conf.polling.namespaces) for kind in catalog.GROUPS}
+        for namespace in conf.polling.namespaces:
+            if not catalog.find(catalog.POLLSTER, [namespace]):
+                LOG.warning("[polling] namespaces: no pollsters are installed for %r", namespace)
+        for pattern in loader.unmatched(itertools.chain.from_iterable(found.values()), disabled):
+            LOG.warning("[plugins] disable: %r matches none of the plugins found", pattern)
+        self.pollsters = loader.load(found[catalog.POLLSTER], values, disabled)
+        self.discoveries = loader.load(found[catalog.DISCOVERY], values, disabled)
         self.manager = Manager(conf)
         discoveries = {each.name: each.object for each in self.discoveries if each.state == "loaded"}
         self.manager.discoverer = Discoverer(
             discoveries, conf=conf, host=settings.host, manager=self.manager
         )  # fmt: skip
+
+    def warn_of(self, owner: str, selection: Selection) -> None:
+        """Log which patterns fit nothing that can be polled, as far as the pollsters say what they yield."""
+        meters = [meter for each in self.loaded.values() for meter in declared(each)]
+        if all(declared(each) for each in self.loaded.values()):
+            for pattern in selection.unmatched([*meters, *self.loaded]):
+                LOG.warning("%s: meters: %r fits no meter of the pollsters that are loaded", owner, pattern)
 
     @property
     def loaded(self) -> dict[str, Any]:
@@ -105,6 +114,8 @@ def make_sources(
             clock=clock, limits=bounds, sharing=sharing,
             sample_source=settings.conf.sample_source, host=settings.host,
         )  # fmt: skip
+        for entry in definition.entries or (definition,):
+            plugins.warn_of(f"polling source {name}", entry.meters)
         if not poller.pollsters:
             LOG.warning("polling source %s selects no pollster that is loaded; it polls nothing", name)
         shift = offset(name, settings.host, definition.interval)
@@ -123,8 +134,10 @@ def _meters(definition: PollingSource, pollsters: Mapping[str, Any]) -> frozense
     )
 
 
-def plan_sinks(settings: Settings) -> list[SinkDefinition]:
+def plan_sinks(settings: Settings, plugins: Pollsters | None = None) -> list[SinkDefinition]:
     """What pipeline.yaml says of sinks, with warnings logged.
+
+    :param plugins: what is polled; to warn of patterns that fit none of it
 
     :raises ConfigError: when it cannot be used
     """
@@ -132,6 +145,9 @@ def plan_sinks(settings: Settings) -> list[SinkDefinition]:
     pipeline, warnings = parse_pipeline(text, file)
     for warning in warnings:
         LOG.warning("%s", warning)
+    if plugins is not None:
+        for source in pipeline.sources:
+            plugins.warn_of(f"{file}: source {source.name}", source.meters)
     files: dict[str, str] = {}
     for sink in pipeline.sinks:
         for url in sink.publishers:
@@ -170,7 +186,7 @@ def make_driver(settings: Settings, clock: Clock, *, read_only: bool = False) ->
     """
     url = settings.conf.storage.connection
     values = {**_values(settings, clock, url), "read_only": read_only}
-    return loader.load_one(catalog.STORAGE, urlsplit(url).scheme, values, settings.conf.plugins.disable)
+    return loader.load_one(catalog.STORAGE, url.partition(":")[0], values, settings.conf.plugins.disable)
 
 
 def _values(settings: Settings, clock: Clock, url: str) -> dict[str, Any]:

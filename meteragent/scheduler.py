@@ -5,6 +5,7 @@ nothing, ``Ticker`` does what it decides in the thread of its source.
 """
 
 import hashlib
+import logging
 from collections.abc import Callable
 
 import msgspec
@@ -12,6 +13,9 @@ import msgspec
 from meteragent.batch import Missed
 from meteragent.clock import SECOND, Clock, iso
 from meteragent.errors import Unavailable
+from meteragent.plugins.reason import one_line
+
+LOG = logging.getLogger(__name__)
 
 LONGEST_WAIT = 60.0
 """Seconds after which a waiting source looks at the wall clock again, which may have stepped."""
@@ -220,6 +224,9 @@ class Ticker:
             self._poll(at)
         except Unavailable as error:
             self._hold(Missed(self.schedule.polling_source, at, at + 1, 1, str(error)))
+        except Exception as error:  # boundary: a fault at one tick must not end the source for good
+            LOG.exception("polling source %s: a tick failed", self.schedule.polling_source)
+            self._hold(Missed(self.schedule.polling_source, at, at + 1, 1, one_line(error)))
 
     def _told(self) -> None:
         while self.pending:

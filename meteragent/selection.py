@@ -31,13 +31,23 @@ class Selection:
         self.remarks = _remarks(patterns, entries)
         """What was taken although it is hardly what was meant."""
         self._denied = _matchers(text[1:] for text in texts if text.startswith("!"))
-        self._allowed = _matchers(text for text in texts if not text.startswith("!"))
+        self._patterns = [text for text in texts if not text.startswith("!")]
+        self._allowed = _matchers(self._patterns)
         self._otherwise = len(self._denied) == len(entries)
         self._remembered = lru_cache(REMEMBERED)(self._decide)
 
     def supports(self, meter: str) -> bool:
         """Whether a meter is selected."""
         return self._remembered(meter)
+
+    def unmatched(self, names: Iterable[str]) -> list[str]:
+        """The patterns that select none of these names; ``*`` and exclusions are no question of names."""
+        names = list(names)
+        return [
+            pattern
+            for pattern, match in zip(self._patterns, self._allowed, strict=True)
+            if pattern != "*" and not any(match(name) for name in names)
+        ]
 
     def _decide(self, meter: str) -> bool:
         if any(match(meter) for match in self._denied):

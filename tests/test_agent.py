@@ -208,7 +208,7 @@ def test_a_password_in_the_url_of_the_store_is_not_shown(
     assert "me:***@here" in agent.greeting()
 
 
-def test_it_stops_in_time_while_everything_is_busy(
+def test_it_stops_in_time_and_the_account_balances(
     configure: Configure, running: Callable[[Settings], Agent]
 ) -> None:
     """Stopping takes less than two seconds, and the account balances afterwards."""

@@ -1,6 +1,7 @@
 """`meteragent run`: the agent in the foreground, until a signal or a time ends it."""
 
 import argparse
+import logging
 import os
 import select
 import signal
@@ -14,6 +15,8 @@ from meteragent.cli.command import Command
 
 if TYPE_CHECKING:
     from meteragent.agent import Agent
+
+LOG = logging.getLogger(__name__)
 
 
 class Run(Command):
@@ -57,8 +60,14 @@ class Run(Command):
             self._say(agent.account_line())
 
     def _say(self, text: str) -> None:
-        self.app.stdout.write(f"{text}\n")
-        self.app.stdout.flush()
+        """Print it; that nobody can read it, as on a full disk, is no reason to stop metering."""
+        try:
+            self.app.stdout.write(f"{text}\n")
+            self.app.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            LOG.debug("cannot print: %s", error)
 
 
 @contextmanager

@@ -67,14 +67,15 @@ def load(found: Iterable[Found], values: Mapping[str, Any], disabled: Sequence[s
     """
     found = list(found)
     allowed = [each for each in found if not _pattern(each, disabled)]
-    plugins = [
+    return [
         _disabled(each, disabled) if each not in allowed else _loaded(each, allowed, values) for each in found
     ]
-    kinds = {each.kind for each in found}
-    for pattern in disabled:
-        if pattern.partition(":")[0] in kinds and not any(_pattern(each, [pattern]) for each in found):
-            LOG.warning("[plugins] disable: %r matches none of the plugins found", pattern)
-    return plugins
+
+
+def unmatched(found: Iterable[Found], disabled: Sequence[str]) -> list[str]:
+    """The patterns in ``[plugins] disable`` that disable nothing."""
+    found = list(found)
+    return [pattern for pattern in disabled if not any(_pattern(each, [pattern]) for each in found)]
 
 
 def look(found: Iterable[Found], disabled: Sequence[str] = ()) -> list[Plugin]:

@@ -1,0 +1,113 @@
+"""What is made out of the configuration, and what is said of it when it fits nothing."""
+
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from meteragent.agent import Agent, shown_store
+from meteragent.assembly import Pollsters, make_sources, plan_sinks
+from meteragent.batch import Batch, Missed
+from meteragent.clock import Clock
+from meteragent.config import Settings, load
+from meteragent.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parent.parent
+Configured = Callable[..., Settings]
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Configured:
+    """Settings out of these texts."""
+
+    def write(polling: str = "sources: []", pipeline: str | None = None, options: str = "") -> Settings:
+        (tmp_path / "polling.yaml").write_text(polling)
+        if pipeline is not None:
+            (tmp_path / "pipeline.yaml").write_text(pipeline)
+        (tmp_path / "meteragent.conf").write_text(options)
+        return load([], [str(tmp_path)], str(tmp_path / "state"))
+
+    return write
+
+
+def journal(batch: Batch, refused: object, read: int) -> Batch:
+    """Takes everything."""
+    del refused, read
+    return batch
+
+
+def miss(missed: Missed) -> None:
+    """Takes a missed run."""
+    del missed
+
+
+def said(settings: Settings, caplog: pytest.LogCaptureFixture) -> str:
+    """What is warned of while everything is made."""
+    with caplog.at_level(logging.WARNING, "meteragent"):
+        plugins = Pollsters(settings)
+        make_sources(settings, Clock(), plugins, {}, journal, miss)
+        plan_sinks(settings, plugins)
+    return caplog.text
+
+
+def test_patterns_that_fit_nothing_are_named(
+    configured: Configured, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A slip in polling.yaml, in pipeline.yaml, in the namespaces and in what is disabled."""
+    settings = configured(
+        "sources: [{name: a, interval: 9, meters: ['host.laod.*', host.cpu.count]}]",
+        "{sources: [{name: s, meters: ['host.mem'], sinks: [k]}], sinks: [{name: k, publishers: ['null:']}]}",
+        "[polling]\nnamespaces = host,hots\n[plugins]\ndisable = publisher:fiel,pollster:host.cpx\n",
+    )
+    text = said(settings, caplog)
+    for slip in ("host.laod.*", "host.mem", "hots", "publisher:fiel", "pollster:host.cpx"):
+        assert text.count(repr(slip)) == 1, (slip, text)
+
+
+def test_what_fits_is_not_warned_of(configured: Configured, caplog: pytest.LogCaptureFixture) -> None:
+    """Names, wildcards, exclusions and disabled plugins that are there."""
+    settings = configured(
+        "sources: [{name: a, interval: 9, meters: ['host.load.*', host.cpu.count]},"
+        " {name: b, interval: 8, meters: ['!host.cpu.*']}]",
+        "{sources: [{name: s, meters: ['*'], sinks: [k]}], sinks: [{name: k, publishers: ['null:']}]}",
+        "[plugins]\ndisable = publisher:file\n",
+    )
+    assert said(settings, caplog) == ""
+
+
+def test_the_examples_in_the_shipped_files_fit(
+    configured: Configured, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the # of the examples taken away, both files are good and every pattern fits something."""
+    folder = ROOT / "etc" / "meteragent"
+    polling = re.sub(r"^  # (- |  )", r"  \1", (folder / "polling.yaml").read_text(), flags=re.M)
+    pipeline = re.sub(r"^#(  - |    \w)", r"\1", (folder / "pipeline.yaml").read_text(), flags=re.M)
+    assert "- name: capacity" in re.sub("#.*", "", polling)
+    settings = configured(polling, pipeline)
+    assert said(settings, caplog) == ""
+    assert {sink.name for sink in plan_sinks(settings)} == {"store", "disk_file"}
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:p[@h/d", "mysql:rest", "sqlite://[x"])
+def test_a_store_that_cannot_be_used_is_refused_without_its_secret(configured: Configured, url: str) -> None:
+    """One line, no traceback, no password."""
+    settings = configured(options=f"[storage]\nconnection = {url}\n")
+    with pytest.raises(ConfigError) as refused:
+        Agent(settings).start()
+    assert "p[" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sqlite:///samples.db", "sqlite:///samples.db"),
+        ("postgresql://me:se:cr@et@here/db", "postgresql://me:***@here/db"),
+        ("postgresql://me@here/db", "postgresql://me@here/db"),
+        ("postgresql://u:p[@h/d", "postgresql://u:***@h/d"),
+    ],
+)
+def test_a_password_is_never_shown(configured: Configured, url: str, shown: str) -> None:
+    """Whatever it is made of."""
+    assert shown_store(configured(options=f"[storage]\nconnection = {url}\n")) == shown
