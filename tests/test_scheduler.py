@@ -285,3 +285,21 @@ def test_a_source_that_never_waits_can_be_stopped() -> None:
 
     Ticker(minutely(clock), poll, ledger.miss).run(wait)
     assert ledger.polled == [NOON + (10 + 60 * tick) * SECOND for tick in range(5)]
+
+
+def test_a_fault_in_a_tick_is_a_gap_and_not_the_end_of_the_source(caplog: pytest.LogCaptureFixture) -> None:
+    """What nobody foresaw is logged once, and the next tick is polled."""
+    clock, ledger = FakeClock(NOON + 10 * SECOND), Ledger(60, 10 * SECOND)
+    faults = [RuntimeError("can't start new thread")]
+
+    def poll(at: int) -> None:
+        if faults:
+            raise faults.pop()
+        ledger.poll(at)
+
+    Ticker(minutely(clock, NOON - 50 * SECOND), poll, ledger.miss).run(until(clock, 2))
+    (run,) = ledger.missed
+    assert (run.ticks, run.reason) == (1, "RuntimeError: can't start new thread")
+    assert ledger.polled == [NOON + 70 * SECOND]
+    assert len(caplog.records) == 1
+    ledger.verify()
