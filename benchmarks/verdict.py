@@ -59,7 +59,9 @@ def _grid(
     The grid is the remainder that most ticks share; others were polled at a start, and an instant
     less than half an interval after such a one is neither polled nor missed.
     """
-    offset = Counter(tick % interval for tick in ticks).most_common(1)[0][0]
+    (offset, shared), *_ = Counter(tick % interval for tick in ticks).most_common(1)
+    if shared < 2:  # polls at starts only: no two of them tell the grid
+        return sum(run[2] for run in missed)
     polled, starts = set(ticks), [tick for tick in ticks if tick % interval != offset]
     first = ticks[0] + (offset - ticks[0]) % interval
     lost = 0

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from meteragent.batch import Batch, Poll, Provenance
+from meteragent.clock import Clock
 from meteragent.journal import status
 from meteragent.journal.journal import Journal
+from meteragent.journal.salvage import salvage
 from meteragent.journal.verify import verify
 from meteragent.pipeline.sink import Sink, Target
 from meteragent.sample import Sample, accepted
@@ -93,6 +95,7 @@ class Run:
 
 def after_power_is_back(folder: Path, before: list[int]) -> None:
     """The verdict: everything accepted is in the store once, whole, and the account balances."""
+    assert salvage(folder / "journal.db", Clock()) is None or not before, "a power cut is no damage"
     journal = Journal(folder / "journal.db")
     assert not verify(folder / "journal.db").damaged
     driver = SQLiteDriver(url=f"sqlite:///{folder}/samples.db", state_dir=folder)

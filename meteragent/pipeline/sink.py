@@ -26,6 +26,8 @@ QUEUE = 4
 """Batches that a sink at the head is handed before it has to read the journal."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0
 """Seconds between two tries of what is unavailable; doubled from the first to the longest."""
+DRAIN = 0.5
+"""Seconds after it was asked to stop in which a sink that gets on publishes what waits."""
 REPLAY_PAUSE = 30.0
 """Seconds between two looks for replays."""
 REMEMBERED = 4096
@@ -71,7 +73,7 @@ class Sink:
         self._changed = threading.Condition()
         self._stopping = False
         self._taken: set[str] = set()
-        self._next_replay = 0.0
+        self._next_replay = self._drained_by = 0.0
         self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
 
     @property
@@ -98,9 +100,9 @@ class Sink:
             )
 
     def stop(self) -> None:
-        """Ask it to stop after the batch in flight."""
+        """Ask it to stop: at once when it is in trouble, else when nothing waits or a moment later."""
         with self._changed:
-            self._stopping = True
+            self._stopping, self._drained_by = True, time.monotonic() + DRAIN
             self._changed.notify_all()
 
     def join(self, seconds: float) -> bool:
@@ -114,7 +116,7 @@ class Sink:
     def _run(self) -> None:
         pauses = self._pauses()
         try:
-            while not self._stopping:
+            while self._goes_on():
                 try:
                     self._step()
                 except Unavailable as error:
@@ -128,6 +130,11 @@ class Sink:
             if not self._stopping:
                 self.trouble = "it has ended by a fault of the agent, see the log"
             self._close()
+
+    def _goes_on(self) -> bool:
+        if not self._stopping:
+            return True
+        return self.pending > 0 and not self.trouble and time.monotonic() < self._drained_by
 
     def _step(self) -> None:
         """Publish the next batch, or wait for one; now and then see to replays, too."""
