@@ -76,8 +76,7 @@ def outage(folder: Path, *, two: bool, kill: bool, seconds: float) -> dict[str, 
         for hog in hogs:
             hog.unlink()
         freed = time.time()
-        time.sleep(4 * INTERVAL)
-        newest = rows(store / "samples.db", "select max(at) from sample_view")[0][0] / 1e6
+        newest = _caught_up(store / "samples.db", state / "journal.db", freed + 2 * INTERVAL)
         victim.interrupt()
         verdict = judge(state, INTERVAL, RESOURCES, METERS, store / "samples.db")
         for path in (store / "samples.db", state / "journal.db"):
@@ -91,6 +90,21 @@ def outage(folder: Path, *, two: bool, kill: bool, seconds: float) -> dict[str, 
     if said > 1 + kill:
         verdict["faults"].append(f"said {said} times that not everything is accepted")
     return verdict
+
+
+def _caught_up(store: Path, journal: Path, until: float) -> float:
+    """When the newest sample in the store was polled, once that is late enough and nothing is pending."""
+    newest = 0.0
+    for _ in range(200):
+        time.sleep(0.1)
+        newest = rows(store, "select max(at) from sample_view")[0][0] / 1e6
+        pending = rows(
+            journal,
+            "select count(*) from batch, sink where batch.sequence > sink.sequence and name = 'store'",
+        )[0][0]
+        if newest > until and not pending:
+            break
+    return float(newest)
 
 
 def main() -> None:

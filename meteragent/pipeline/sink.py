@@ -24,7 +24,7 @@ LOG = logging.getLogger(__name__)
 
 QUEUE = 4
 """Batches that a sink at the head is handed before it has to read the journal."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds between two tries of what is unavailable; doubled from the first to the longest."""
 DRAIN = 0.5
 """Seconds after it was asked to stop in which a sink that gets on publishes what waits."""
@@ -157,7 +157,7 @@ class Sink:
 
     @staticmethod
     def _pauses() -> "itertools.chain[float]":
-        doubling = (FIRST_PAUSE * 2**n for n in range(9))
+        doubling = (FIRST_PAUSE * 2**n for n in range(6))
         return itertools.chain(
             (min(pause, LONGEST_PAUSE) * random.uniform(0.5, 1) for pause in doubling),
             itertools.repeat(LONGEST_PAUSE),

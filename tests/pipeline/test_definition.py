@@ -63,7 +63,7 @@ def test_the_example_in_the_file_can_be_used() -> None:
     pipeline, warnings = parse(text, "pipeline.yaml")
     assert warnings == []
     assert [one.name for one in pipeline.sinks] == ["store", "disk_file"]
-    assert pipeline.sinks[1].supports("disk.read.bytes")
+    assert pipeline.sinks[1].supports("host.disk.read.bytes")
 
 
 def test_a_sink_takes_what_any_of_its_sources_selects() -> None:
