@@ -1,12 +1,14 @@
 """Runs calls of a plugin in daemon threads, so that one that hangs holds up nobody."""
 
 import contextlib
+import gc
 import logging
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
+from types import FrameType
 from typing import Any
 
 from meteragent.errors import PluginUnavailable
@@ -18,6 +20,8 @@ ABANDONED = 3
 """Calls of one plugin that may run on after they were abandoned."""
 _DELICATE = frozenset(("logging", "importlib._bootstrap", "importlib._bootstrap_external"))
 """Modules that hold locks others need: no exception is thrown into them."""
+_LOOKING = threading.Lock()
+"""Held by who looks at the frames of all threads, as only one may turn the collector off and on."""
 
 
 class Abandoned(BaseException):
@@ -27,10 +31,10 @@ class Abandoned(BaseException):
 class Running:
     """A call in a worker; what it ended with is there once ``finished`` was called with it."""
 
-    __slots__ = ("_worker", "done", "error", "finished", "followed", "job", "reason", "result")
+    __slots__ = ("_worker", "done", "error", "finished", "followed", "job", "name", "reason", "result")
 
-    def __init__(self, job: Callable[[], Any], finished: "Finished", worker: "_Worker") -> None:
-        self.job, self.finished, self._worker = job, finished, worker
+    def __init__(self, name: str, job: Callable[[], Any], finished: "Finished", worker: "_Worker") -> None:
+        self.name, self.job, self.finished, self._worker = name, job, finished, worker
         self.done = False
         self.followed = False
         """Whether its thread went on with another call."""
@@ -62,6 +66,7 @@ class Isolation:
 
     def __init__(self, name: str, bound: int = ABANDONED, idle: "deque[_Worker] | None" = None) -> None:
         """
+        :param name: of the plugin, as it is told in the log
         :param bound: abandoned calls that may run on before no new one is started
         :param idle: threads without work, which plugins may share
         """
@@ -86,14 +91,14 @@ class Isolation:
             worker = self._idle.pop()
         except IndexError:
             worker = _Worker(self._name)
-        running = Running(job, finished, worker)
+        running = Running(self._name, job, finished, worker)
         worker.give(running)
         return running
 
     def follow(self, job: Callable[[], Any], finished: Finished, before: Running) -> Running:
         """A job for the thread of a call that just ends, possibly another plugin's; to be returned there."""
         before.followed = True
-        return Running(job, finished, before._worker)
+        return Running(self._name, job, finished, before._worker)
 
     def settle(self, running: Running) -> None:
         """Keep the thread of a finished call for the next one."""
@@ -193,7 +198,7 @@ class _Worker:
         except BaseException as error:  # boundary: whatever a plugin raises ends this call and no more
             running.error, running.reason = error, one_line(error)
             if LOG.isEnabledFor(logging.DEBUG) and not self.retired:
-                LOG.debug("%s raised", self._thread.name, exc_info=error)
+                LOG.debug("%s raised", running.name, exc_info=error)
         running.done = True
         return running.finished(running)
 
@@ -205,9 +210,25 @@ def _throw(ident: int) -> None:
 
 
 def _delicate(ident: int) -> bool:
-    frame = sys._current_frames().get(ident)
+    frame = _frames().get(ident)
     while frame is not None:
         if frame.f_globals.get("__name__") in _DELICATE:
             return True
         frame = frame.f_back
     return False
+
+
+def _frames() -> dict[int, FrameType]:
+    """The frame that each thread is in.
+
+    CPython 3.11 holds the lock of its list of threads meanwhile: were there a collection in it, and
+    a finalizer that lets another thread run, which begins or ends a thread, all would wait for ever.
+    """
+    with _LOOKING:
+        collecting = gc.isenabled()
+        try:
+            gc.disable()
+            return sys._current_frames()
+        finally:
+            if collecting:
+                gc.enable()

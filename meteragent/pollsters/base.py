@@ -12,7 +12,8 @@ class Pollster(ABC):
 
     Life: constructed once (``conf`` and ``host`` are injected where the constructor names them;
     raise ``PluginUnavailable(reason)`` when there is nothing to read here), then ``get_samples``
-    many times, each time from one thread. Deriving from this class is optional; the attributes are not.
+    many times, in any thread. Calls may overlap: of two polling sources, or one that took too long and
+    was abandoned with the next. Deriving from this class is optional; the attributes are not.
     """
 
     meters: Sequence[str] = ()

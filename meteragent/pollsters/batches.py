@@ -23,9 +23,10 @@ class Account:
         self.ended: int | None = None
         self.outcome: Outcome = "complete"
         self.reason = ""
-        self.samples = 0
-        self.journaled = 0
-        self.refused = 0
+        self.samples = self.refused = 0
+        """Taken."""
+        self.journaled = self.quarantined = 0
+        """Of those, what the journal has."""
 
     def row(self) -> Poll:
         """The poll row of a call that ended."""
@@ -70,8 +71,15 @@ class Batches:
         """Whether there is anything to commit."""
         return bool(self._count or self._ended or (self._owed and not self.begun))
 
-    def add(self, account: Account, samples: list[Sample], others: list[Turned], weight: int) -> None:
+    def add(self, account: Account, samples: list[Sample], others: list[Turned]) -> None:
         """Take what a call yielded; commits what would be too much together with it."""
+        sizes: list[int] = [len(sample.resource_metadata.json) for sample in samples]  # type: ignore[union-attr]
+        weight = sum(sizes)
+        if weight > self._limits.batch_bytes and len(samples) > 1:
+            half = len(samples) // 2
+            self.add(account, samples[:half], [])
+            self.add(account, samples[half:], others)
+            return
         count = len(samples) + len(others)
         if self._count and (
             self._count + count > self._limits.batch_size or self._weight + weight > self._limits.batch_bytes
@@ -105,6 +113,8 @@ class Batches:
                     raise
         for account, samples in self._runs:
             account.journaled += len(samples)
+        for account, others in self._turned:
+            account.quarantined += len(others)
         self._owed.clear()
         self._runs, self._turned, self._ended = [], [], []
         self._count = self._weight = 0
@@ -118,7 +128,8 @@ class Batches:
         rows = []
         for account in self._accounts:
             if account.ended is None or account in self._ended:
-                account.samples, account.ended = account.journaled, account.ended or now
+                account.samples, account.refused = account.journaled, account.quarantined
+                account.ended = account.ended or now
                 account.outcome = "partial" if account.journaled else "failed"
                 account.reason = f"cut off by the journal: {error}"
                 rows.append(account.row())

@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import sys
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -38,22 +39,6 @@ class Surroundings(msgspec.Struct, frozen=True):
     """Threads without work, for all pollsters of the source."""
 
 
-class Health(msgspec.Struct, frozen=True):
-    """How a pollster fares in a polling source."""
-
-    polling_source: str
-    pollster: str
-    state: str
-    """``loaded`` or ``disabled``."""
-    reason: str
-    outcome: str
-    """Of its last poll; empty before the first."""
-    late: int
-    """Samples that it yielded after it was abandoned; they were let go."""
-    abandoned: int
-    """Abandoned calls that still run."""
-
-
 class Caller:
     """Makes the calls of one pollster for one polling source."""
 
@@ -67,7 +52,7 @@ class Caller:
         meters = declared(pollster)
         self._entry = source.entry_for(meters or [name])
         self._supports = source.supports if meters else None
-        self._seat = (source.interval, name)
+        self._seat = (source.interval, name, frozenset(filter(source.supports, meters)))
         self._bound = bind(pollster.get_samples, GET_SAMPLES)
         function = inspect.unwrap(pollster.get_samples)
         self.asynchronous = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
@@ -76,7 +61,6 @@ class Caller:
         self._given_up: set[str] = set()
         self._claimed: set[str] = set()
         self._abandoned: list[Call] = []
-        self._late = 0
         self._call: Call | None = None
         around.sharing.join(self._seat)
 
@@ -132,12 +116,14 @@ class Caller:
         self._given_up.update(failed)
         return failed
 
-    def ready(self) -> None:
+    def ready(self, call: Call) -> None:
         """Ask whether a call may be made.
 
         :raises PluginUnavailable: when too many abandoned ones still run
         """
-        self._clear()
+        late = self._clear()
+        if late:
+            call.remarks.append(f"{late} late samples let go")
         self._isolation.ready()
 
     def start(self, call: Call, finished: Finished) -> None:
@@ -147,9 +133,9 @@ class Caller:
 
     def follow(self, call: Call, finished: Finished, before: Running) -> Running:
         """Let a call run in the thread of one that just ends."""
+        running = call.running = self._isolation.follow(call.run, finished, before)
         self._call = call
-        call.running = self._isolation.follow(call.run, finished, before)
-        return call.running
+        return running
 
     def settle(self, call: Call) -> None:
         """Take note that a call ended; its thread is kept."""
@@ -159,44 +145,35 @@ class Caller:
 
     def abandon(self, call: Call) -> None:
         """Wait for a call no more."""
-        self._call = None
-        self._abandoned.append(call)
         call.stop()
-        if call.running is not None:
+        if call.running is None:  # not begun; if it just begins in another thread, ``_clear`` sees to it
+            return
+        self._call = None
+        if call not in self._abandoned:
+            self._abandoned.append(call)
             self._isolation.abandon(call.running)
             call.interrupt()
 
-    def _clear(self) -> None:
-        """Let go of a call that was told to stop and was not waited for."""
+    def _clear(self) -> int:
+        """Let go of calls that nobody waits for; how many late samples went with them."""
         last = self._call
-        if last is not None and last.running is not None:
+        if last is not None and last.running is not None:  # told to stop, as the journal holds
             (self.settle if last.running.done else self.abandon)(last)
+        left = [
+            call
+            for call in self._abandoned
+            if call.running is not None and call.running.alive and not call.running.done
+        ]
+        late = 0
+        for call in self._abandoned:
+            samples, others = call.take(sys.maxsize)
+            late += len(samples) + len(others)
+        self._abandoned = left
+        return late
 
     def close(self) -> None:
         """Let the idle thread end."""
         self._isolation.close()
-
-    def health(self) -> Health:
-        """How it fares."""
-        running = len(self._isolation.abandoned())
-        disabled = running >= self.limits.max_abandoned
-        last = self.last
-        return Health(
-            self.polling_source,
-            self.name,
-            "disabled" if disabled else "loaded",
-            f"{running} abandoned calls are still running" if disabled else last.reason if last else "",
-            last.outcome if last else "",
-            self._count_late(),
-            running,
-        )
-
-    def _count_late(self) -> int:
-        ended = [call for call in self._abandoned if call.running and not call.running.alive]
-        for call in ended:
-            self._late += len(call.samples) + len(call.turned)
-            self._abandoned.remove(call)
-        return self._late + sum(len(call.samples) + len(call.turned) for call in self._abandoned)
 
     def _discovered(self, call: Call, urls: Iterable[Any]) -> list[Any]:
         discoverer = self._around.manager.discoverer

@@ -53,11 +53,10 @@ class Polled(Protocol):
 
 
 class Block(NamedTuple):
-    """Says that a call yielded so many things, with so many bytes of metadata."""
+    """Says that a call yielded so many things."""
 
     call: "Call"
     yielded: int
-    weight: int
 
 
 class Call:
@@ -151,8 +150,9 @@ class Call:
     def _keeper(self) -> Callable[[Any], None]:
         """The function that each yielded thing goes through; the only code that runs per sample."""
         tick, source = self.tick, self.caller.sample_source
-        append, turn, selected = self.samples.append, self.turned.append, self.caller.selected
-        limits = self.caller.limits
+        append: Callable[[Any], None] = self.samples.append
+        turn: Callable[[Any], None] = self.turned.append
+        selected, limits = self.caller.selected, self.caller.limits
         block = min(BLOCK, limits.batch_size)
         known: set[str] = set()
         total, weight = 0, 0
@@ -180,22 +180,25 @@ class Call:
                 hand_over()
 
         def hand_over() -> None:
-            nonlocal left, full, total, weight
+            nonlocal left, full, total, weight, append, turn
+            self._hand_over(Block(self, full - left))
             total += full - left
-            self._hand_over(Block(self, full - left, weight), total)
             weight = 0
             left = full = min(block, limits.max_samples - total)
+            if not full:
+                append = turn = beyond
+
+        def beyond(_: Any) -> None:
+            raise Enough(f"the limit of {limits.max_samples} samples is reached")
 
         return keep
 
-    def _hand_over(self, block: Block, total: int) -> None:
-        """Tell of a full block and wait for room; ends the call when it shall yield no more."""
+    def _hand_over(self, block: Block) -> None:
+        """Tell of a full block and wait for room; ends the call when nobody waits for more."""
         self._signals.put(block)
         self._room.get()
         if self.stopping:
             raise Enough("stopped")
-        if total >= self.caller.limits.max_samples:
-            raise Enough(f"the limit of {self.caller.limits.max_samples} samples is reached")
 
     def _unwanted(self, sample: Any) -> bool:
         """Whether a thing that is no good would not have been selected anyway."""

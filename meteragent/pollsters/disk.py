@@ -50,12 +50,12 @@ class DiskPollster(Pollster):
         :raises PluginUnavailable: when there is no disk
         """
         self._host, self._read, self._block = host, read, block
-        self._known: dict[str, tuple[str, Metadata] | None] = {}
         try:
             devices = read()
         except (OSError, NotImplementedError) as error:
             raise PluginUnavailable(f"disk counters cannot be read: {error}") from None
-        disks = [counters for name, counters in devices.items() if self._disk(name)]
+        self._known = {name: self._look_up(name) for name in devices}
+        disks = [counters for name, counters in devices.items() if self._known[name]]
         if not disks:
             raise PluginUnavailable(f"no disk with hardware behind it in {block}")
         self.lacking = {
@@ -67,25 +67,22 @@ class DiskPollster(Pollster):
         self._counters = [row for row in COUNTERS if row[1] not in self.lacking]
         self._times = [row for row in TIMES if row[1] not in self.lacking]
 
-    def _disk(self, name: str) -> tuple[str, Metadata] | None:
-        """Resource id and metadata of a disk, None for any other device; looked up once a name."""
-        if name in self._known:
-            return self._known[name]
+    def _look_up(self, name: str) -> tuple[str, Metadata] | None:
+        """Resource id and metadata of a disk, None for any other device."""
         # the kernel writes ! for / in the names of its folders
         hardware = os.path.exists(os.path.join(self._block, name.replace("/", "!"), "device"))
-        known = None
-        if hardware and not name.startswith(DRIVES):
-            known = f"{self._host}.disk.{name}", Metadata.of({"device": name})
-        self._known[name] = known
-        return known
+        if not hardware or name.startswith(DRIVES):
+            return None
+        return f"{self._host}.disk.{name}", Metadata.of({"device": name})
 
     def get_samples(self, resources: list[Any]) -> Iterator[Sample]:  # noqa: ARG002  always this machine
         """Yield the counters of each disk; the resource is ``<host>.disk.<name>``."""
-        devices = self._read()
-        # what is plugged in next may bear the name of what is gone
-        self._known = {name: known for name, known in self._known.items() if name in devices}
+        devices, before = self._read(), self._known
+        # without what is gone: what is plugged in next may bear its name
+        known = {name: before[name] if name in before else self._look_up(name) for name in devices}
+        self._known = known
         for name, counters in devices.items():
-            disk = self._disk(name)
+            disk = known[name]
             if disk is None:
                 continue
             resource, metadata = disk

@@ -5,6 +5,9 @@ from typing import Any
 import msgspec
 from oslo_config import cfg
 
+LONGEST_TIMEOUT = 86400
+"""Seconds; much more than any poll needs, and little enough for every lock and queue to wait so long."""
+
 OPTS = [
     cfg.IntOpt(
         "batch_size",
@@ -23,9 +26,10 @@ OPTS = [
     cfg.FloatOpt(
         "timeout",
         min=0.1,
-        help="Seconds that a poll may take, counted from its tick. A pollster that takes longer is "
-        "abandoned: what it yielded is kept, the rest is a gap. Without it, the interval of the polling "
-        "source less a twentieth.",
+        max=LONGEST_TIMEOUT,
+        help="Seconds that a poll may take, counted from its tick; one that begins late has less, but half "
+        "of it at least. A pollster that takes longer is abandoned: what it yielded is kept, the rest is a "
+        "gap. Without it, the interval of the polling source less a twentieth, at most a day.",
     ),
     cfg.IntOpt(
         "max_samples",
@@ -57,7 +61,7 @@ class Limits(msgspec.Struct, frozen=True):
 
     def seconds(self, interval: float) -> float:
         """How long a poll of a source of this interval may take."""
-        return self.timeout if self.timeout is not None else interval * 0.95
+        return min(self.timeout if self.timeout is not None else interval * 0.95, LONGEST_TIMEOUT)
 
 
 def limits(group: Any) -> Limits:

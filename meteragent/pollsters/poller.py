@@ -9,7 +9,7 @@ from meteragent.clock import SECOND, Clock
 from meteragent.failpoints import reach
 from meteragent.pollsters.ancestor import Manager
 from meteragent.pollsters.batches import Journal
-from meteragent.pollsters.caller import Caller, Health, Surroundings, declared
+from meteragent.pollsters.caller import Caller, Surroundings, declared
 from meteragent.pollsters.definition import PollingSource
 from meteragent.pollsters.limits import Limits
 from meteragent.pollsters.sharing import Sharing
@@ -80,16 +80,12 @@ class Poller:
             the rest go with the next tick
         """
         reach("poll")
-        late = (self._clock.wall() - tick) / SECOND
-        timeout = self._timeout - late if 0 < late < self._timeout / 2 else self._timeout
+        late = max(0.0, (self._clock.wall() - tick) / SECOND)
+        timeout = max(self._timeout - late, self._timeout / 2)
         run = Tick(tick, self._clock, self._limits, timeout, self._journal, self._owed)
         run.run(self._callers)
         for caller, row in run.rows():
             self._tell(caller, row)
-
-    def health(self) -> list[Health]:
-        """How each pollster fares."""
-        return [caller.health() for caller in self._callers]
 
     def close(self) -> None:
         """Let the idle threads end."""

@@ -1,17 +1,18 @@
-"""Sees that a resource which two polling sources of equal interval give to one pollster is polled once."""
+"""Sees that a resource which two polling sources give to one pollster for the same meters is polled once."""
 
 from collections import Counter
 from collections.abc import Iterable
 
-Seat = tuple[int, str]
-"""Interval in seconds and name of a pollster."""
+Seat = tuple[int, str, frozenset[str]]
+"""Interval in seconds, name of a pollster, and those of the meters it declares that a source selects."""
 
 
 class Sharing:
     """Which polling source polls which resource, shared by all pollers of an agent.
 
     Whoever polls a resource first keeps it until it is no longer among its resources; another
-    source of the same interval leaves it out meanwhile, whatever the offsets of their ticks.
+    source of the same seat leaves it out meanwhile, whatever the offsets of their ticks. Sources
+    that select different meters both poll it: what only one of them selects must be measured, too.
     Claims are made in worker threads: a claim is one operation on a dict, which needs no lock.
     """
 

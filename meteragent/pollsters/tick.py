@@ -81,7 +81,7 @@ class Tick:
         """All calls that may be made, those first that were quick the last time."""
         for call, caller in sorted(self._callers.items(), key=lambda each: each[1].seconds):
             try:
-                caller.ready()
+                caller.ready(call)
             except PluginUnavailable as error:
                 self._end(call, "failed", str(error))
             else:
@@ -133,7 +133,7 @@ class Tick:
     def _heard(self, block: Block | None) -> None:
         """A call has a block full."""
         if block is not None and block.call in self._open:
-            self._take(block.call, block.yielded, block.weight)
+            self._take(block.call, block.yielded)
             block.call.make_room()
 
     def _settle(self) -> None:
@@ -160,10 +160,10 @@ class Tick:
             self._open.discard(call)
             self._end(call, "timed out", f"not finished after {self._timeout:.3g} s")
 
-    def _take(self, call: Call, count: int = BLOCK, weight: int = 0) -> None:
+    def _take(self, call: Call, count: int = BLOCK) -> None:
         samples, others = call.take(count)
         if samples or others:
-            self._batches.add(self._accounts[call], samples, others, weight)
+            self._batches.add(self._accounts[call], samples, others)
 
     def _end(self, call: Call, outcome: Outcome, reason: str) -> None:
         account = self._accounts[call]

@@ -1,5 +1,8 @@
 """Calls in threads that may be abandoned."""
 
+import logging
+import subprocess
+import sys
 import threading
 import time
 from queue import SimpleQueue
@@ -122,3 +125,114 @@ def test_close_ends_the_idle_threads() -> None:
     while any(thread.name == "to be closed" for thread in threading.enumerate()):
         assert time.monotonic() < end
         time.sleep(0.005)
+
+
+def test_throws_nothing_into_a_call_that_logs() -> None:
+    """A thread in a delicate place holds locks of others; it is let out of there first."""
+    inside, release = threading.Event(), threading.Event()
+
+    class Waits(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            del record
+            inside.set()
+            while not release.is_set():
+                time.sleep(0.001)
+
+    handler, done = Waits(), SimpleQueue[Running]()
+    record = logging.makeLogRecord({"msg": "x"})
+    isolation = Isolation("test")
+    running = isolation.start(lambda: handler.handle(record), done.put)
+    assert inside.wait(5)
+
+    running.interrupt()
+    time.sleep(0.02)
+    release.set()
+
+    assert done.get(timeout=5).error is None
+    isolation.settle(running)
+    isolation.close()
+
+
+def test_asks_again_whether_an_abandoned_call_may_end() -> None:
+    """One that took no notice the first time is interrupted at each further call."""
+    caught = threading.Event()
+
+    def loop() -> None:
+        try:
+            while True:
+                time.sleep(0.001)
+        except Abandoned:
+            caught.set()
+        while True:
+            time.sleep(0.001)
+
+    isolation = Isolation("test")
+    with pytest.raises(TimeoutError):
+        isolation.call(loop, 0.02)
+    assert caught.wait(5)
+    assert isolation.abandoned()
+
+    isolation.ready()
+
+    assert gone(isolation)
+    isolation.close()
+
+
+def test_a_traceback_names_the_plugin(caplog: pytest.LogCaptureFixture) -> None:
+    """Also when its call runs in a thread that another plugin began."""
+    caplog.set_level(logging.DEBUG)
+    done = SimpleQueue[Running]()
+    first, second = Isolation("first"), Isolation("second")
+
+    def follow(running: Running) -> Running:
+        return second.follow(lambda: 1 // 0, lambda last: done.put(last), running)
+
+    first.start(lambda: None, follow)
+    done.get(timeout=5)
+
+    assert [record.getMessage() for record in caplog.records] == ["second raised"]
+
+
+GARBAGE_WHILE_LOOKING = """
+import faulthandler, gc, os, sys, threading, time
+from meteragent.plugins.isolation import Isolation
+
+class Cycle:
+    def __init__(self):
+        self.itself = self
+
+    def __del__(self):
+        time.sleep(0.0002)
+
+def begin_and_end_threads():
+    while True:
+        threading.Thread(target=int).start()
+
+def stubborn():
+    while True:
+        try:
+            while True:
+                time.sleep(0.001)
+        except BaseException:
+            continue
+
+faulthandler.dump_traceback_later(10, exit=True)
+sys.setswitchinterval(0.0005)
+threading.Thread(target=begin_and_end_threads, daemon=True).start()
+running = Isolation("x").start(stubborn, print)
+for number in range(1500):
+    gc.set_threshold(100)
+    Cycle()
+    gc.set_threshold(gc.get_count()[0] + number % 12)
+    running.interrupt()
+assert gc.isenabled()
+os._exit(0)
+"""
+
+
+def test_a_finalizer_that_runs_meanwhile_stops_nothing() -> None:
+    """Garbage that is collected while a thread's place is looked up cannot block all threads for ever."""
+    ended = subprocess.run(
+        [sys.executable, "-c", GARBAGE_WHILE_LOOKING], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")

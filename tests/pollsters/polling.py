@@ -1,6 +1,8 @@
 """A poller with what it needs, for tests of polls."""
 
 import textwrap
+import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,6 +43,7 @@ class Polling:
         sharing: Sharing | None = None,
     ) -> None:
         self.collected = Collected()
+        self._before = set(threading.enumerate())
         manager = Manager(conf)
         manager.discoverer = Discoverer(discoveries or {}, conf=conf, host="web1", manager=manager)
         self.clock = clock or Clock()
@@ -56,6 +59,14 @@ class Polling:
         self.collected.read = 0
         self.poller.poll(self.clock.wall() if tick is None else tick)
         self.check()
+
+    def settled(self) -> bool:
+        """Whether no call runs on, soon: the idle threads are let go, and no other is left."""
+        self.poller.close()
+        end = time.monotonic() + 5
+        while set(threading.enumerate()) - self._before and time.monotonic() < end:
+            time.sleep(0.005)
+        return not set(threading.enumerate()) - self._before
 
     def check(self) -> None:
         """What always holds: the parts of each batch and of the account add up."""

@@ -150,3 +150,29 @@ def test_a_resource_of_two_sources_is_polled_once() -> None:
     for polling in (one, two, one):
         polling.poll()
     assert pollster.asked == [["a"], ["b", "c"], ["a"]]
+
+
+def test_sources_of_different_meters_poll_a_resource_each() -> None:
+    """A meter that only one of two sources selects is measured, whoever came first."""
+    sharing, names = Sharing(), ("m1", "m2", "m3")
+    pollster = ListPollster(*(sample(name=name) for name in names), meters=names)
+    a = Polling({"p": pollster}, "meters: [m1, m2]\nresources: [r]", name="a", sharing=sharing)
+    b = Polling({"p": pollster}, "meters: [m2, m3]\nresources: [r]", name="b", sharing=sharing)
+
+    for _ in range(2):
+        for polling, measured in ((a, ["m1", "m2"]), (b, ["m2", "m3"])):
+            polling.poll()
+            assert [each.name for each in polling.samples] == measured
+            assert polling.row("p").reason == ""
+
+
+def test_sources_that_select_the_same_meters_in_other_words_share() -> None:
+    """What counts are the meters that a pollster declares, not the patterns."""
+    sharing, pollster = Sharing(), ListPollster(sample(), meters=("m", "n"))
+    a = Polling({"p": pollster}, "meters: ['*']\nresources: [r]", name="a", sharing=sharing)
+    b = Polling({"p": pollster}, "meters: [n, m]\nresources: [r]", name="b", sharing=sharing)
+
+    a.poll()
+    b.poll()
+
+    assert (len(a.samples), len(b.samples)) == (1, 0)

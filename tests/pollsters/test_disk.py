@@ -1,5 +1,8 @@
 """The pollster of disk input and output."""
 
+import sys
+import threading
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,6 +93,36 @@ def test_sees_disks_come_and_go(tmp_path: Path) -> None:
     (tmp_path / "sdb" / "device").rmdir()
     devices["sdb"] = Counters()
     assert polled() == {"web1.disk.sda"}
+
+
+def test_calls_may_overlap(tmp_path: Path) -> None:
+    """Several polling sources may ask at once while disks come and go."""
+    folder, turns, errors = block(tmp_path, "sd7", "sd40", "sd80"), count(), list[Exception]()
+
+    def read() -> dict[str, Counters]:
+        start = next(turns) * 7 % 50
+        return {f"sd{number}": Counters() for number in range(start, start + 50)}
+
+    pollster = DiskPollster("web1", read, folder)
+
+    def poll() -> None:
+        try:
+            for _ in range(60):
+                assert 1 <= len({sample.resource_id for sample in pollster.get_samples([])}) <= 3
+        except Exception as error:
+            errors.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=poll) for _ in range(3)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert errors == []
 
 
 def test_lacks_what_is_not_counted(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """Bad neighbours: whatever one pollster does, the others poll as ever."""
 
+import gc
 import socket
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,16 +44,6 @@ class Stubborn:
         yield sample(name="later")
 
 
-def settled(polling: Polling) -> bool:
-    """Whether no abandoned call of any pollster runs on, soon."""
-    end = time.monotonic() + 5
-    while time.monotonic() < end:
-        if not any(each.abandoned for each in polling.poller.health()):
-            return True
-        time.sleep(0.005)
-    return False
-
-
 def test_a_loop_is_ended_and_its_samples_kept() -> None:
     """A pure-Python loop times out, keeps what it yielded, ends, and is polled again at the next tick."""
     polling = Polling({"spin": CallPollster(spin), "good": ListPollster(sample())}, limits=QUICK)
@@ -61,7 +53,7 @@ def test_a_loop_is_ended_and_its_samples_kept() -> None:
         assert polling.row("good").outcome == "complete"
         row = polling.row("spin")
         assert (row.outcome, row.samples, row.reason[:12]) == ("timed out", 1, "not finished")
-        assert settled(polling)
+        assert polling.settled()
 
 
 def test_a_sleep_and_a_read_hold_up_nobody() -> None:
@@ -84,11 +76,11 @@ def test_a_sleep_and_a_read_hold_up_nobody() -> None:
             "sleeps": "timed out", "reads": "timed out", "good": "complete",
         }  # fmt: skip
         theirs.send(b"x")
-        assert settled(polling)
+        assert polling.settled()
 
 
 def test_one_that_cannot_be_ended_is_disabled_and_shown() -> None:
-    """With too many abandoned calls it is not called, until one ends; late samples are counted."""
+    """With too many abandoned calls it is not called, until one ends; late samples are told of."""
     stubborn = Stubborn()
     polling = Polling({"stubborn": stubborn, "good": ListPollster(sample())}, limits=QUICK)
 
@@ -98,18 +90,35 @@ def test_one_that_cannot_be_ended_is_disabled_and_shown() -> None:
     row = polling.row("stubborn")
     assert (row.outcome, row.reason) == ("failed", "disabled as long as 2 abandoned calls are still running")
     assert polling.row("good").outcome == "complete"
-    health = {each.pollster: each for each in polling.poller.health()}
-    assert (health["stubborn"].state, health["stubborn"].reason) == (
-        "disabled", "2 abandoned calls are still running",
-    )  # fmt: skip
-    assert (health["good"].state, health["good"].outcome) == ("loaded", "complete")
 
     stubborn.release.set()
-    assert settled(polling)
-    health = {each.pollster: each for each in polling.poller.health()}
-    assert (health["stubborn"].state, health["stubborn"].late) == ("loaded", 4)
+    assert polling.settled()
     polling.poll()
-    assert polling.row("stubborn").outcome == "complete"
+    row = polling.row("stubborn")
+    assert (row.outcome, row.samples, row.reason) == ("complete", 2, "4 late samples let go")
+    polling.poll()
+    assert polling.row("stubborn").reason == ""
+
+
+def test_abandoned_calls_are_not_kept() -> None:
+    """A call that ended after it was abandoned takes no memory any more once the next tick has begun."""
+    kept: list[weakref.ref[Any]] = []
+
+    class Slow:
+        def get_samples(self, cache: dict[Any, Any]) -> list[Sample]:
+            cache["large"] = threading.Event()  # lives as long as its tick
+            kept.append(weakref.ref(cache["large"]))
+            time.sleep(0.1 if len(kept) < 4 else 0)
+            return []
+
+    polling = Polling({"slow": Slow()}, limits=Limits(timeout=0.05))
+    for _ in range(4):
+        polling.poll()
+        assert polling.settled()
+    assert polling.row("slow").outcome == "complete"
+    gc.collect()
+
+    assert [each() for each in kept[:3]] == [None] * 3
 
 
 @pytest.mark.parametrize(
@@ -191,4 +200,4 @@ def test_an_agent_does_not_wait_for_them_at_its_end() -> None:
     assert threads
     assert all(thread.daemon for thread in threads)
     stubborn.release.set()
-    assert settled(polling)
+    assert polling.settled()

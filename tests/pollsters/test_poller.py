@@ -1,7 +1,10 @@
 """Polls: what reaches the journal, in which batches, with which rows."""
 
+import contextlib
+import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,11 +12,12 @@ import pytest
 
 from meteragent import wire
 from meteragent.batch import Batch, Begun, Poll, Provenance, Refused
+from meteragent.clock import SECOND
 from meteragent.errors import PluginError, Unavailable
 from meteragent.pollsters.limits import Limits
 from meteragent.pollsters.poller import Poller, matching
 from meteragent.sample import Sample
-from meteragent.testing.fakes import NOON, CallPollster, FakeClock, ListPollster, sample
+from meteragent.testing.fakes import NOON, CallPollster, FakeClock, ListDiscovery, ListPollster, sample
 from tests.pollsters.polling import Polling, source
 
 
@@ -68,6 +72,36 @@ def test_a_batch_is_limited_by_its_metadata() -> None:
     assert max(len(batch.samples) for batch in polling.batches) <= 12
 
 
+@pytest.mark.parametrize("size", [900_000, 200_000])
+@pytest.mark.parametrize("pollsters", [1, 12])
+def test_no_batch_has_more_metadata_than_its_limit(size: int, pollsters: int) -> None:
+    """Neither many pollsters with little each nor one that is ahead of the journal exceed it."""
+    each = 24 // pollsters
+    fat = {f"p{n}": many(each, resource_metadata={"x": "y" * size}) for n in range(pollsters)}
+    polling = Polling(fat, limits=Limits(batch_bytes=1 << 20))
+
+    polling.poll()
+
+    weights = [len(batch.samples) * (size + 8) for batch in polling.batches]
+    assert max(weights) <= 1 << 20
+    assert sum(weights) == 24 * (size + 8)
+    assert len(weights) <= 24 * size // (1 << 19)
+
+
+@pytest.mark.parametrize(("count", "outcome"), [(5, "complete"), (6, "partial")])
+@pytest.mark.parametrize("volume", [1, None])
+def test_as_many_samples_as_allowed_are_not_too_many(count: int, outcome: str, volume: int | None) -> None:
+    """Only the sample beyond the limit ends a poll, be it good or bad; those not selected do not."""
+    pollster = ListPollster(*[sample(volume=volume)] * count, *[sample(name="other")] * 3)
+    polling = Polling({"p": pollster}, "meters: [m]", limits=Limits(max_samples=5))
+
+    polling.poll()
+
+    assert polling.row("p").outcome == outcome
+    assert polling.collected.read == 5
+    assert ("the limit of 5 samples is reached" in polling.row("p").reason) == (outcome == "partial")
+
+
 def test_a_pollster_that_yields_for_ever_fills_no_memory() -> None:
     """While the journal is slow a pollster is a few blocks ahead at most, and the limit ends it."""
     yielded = 0
@@ -98,7 +132,7 @@ def test_a_pollster_that_yields_for_ever_fills_no_memory() -> None:
         50_000,
         "the limit of 50000 samples is reached",
     )
-    assert len(polling.samples) == yielded == 50_000
+    assert len(polling.samples) == yielded - 1 == 50_000
     assert furthest < 10_000
 
 
@@ -236,6 +270,62 @@ def test_a_journal_that_holds_half_way_is_owed_the_rows() -> None:
     assert row.reason == "cut off by the journal: full"
 
 
+def test_rows_are_owed_as_far_as_the_journal_took_them() -> None:
+    """A pollster that had ended claims no more samples and refusals than the journal has of it."""
+    answers = iter([True, False])
+
+    def journal(batch: Batch, refused: list[Refused], read: int) -> Batch:
+        if not next(answers, True):
+            raise Unavailable("full")
+        return polling.collected(batch, refused, read)
+
+    mixed = [sample(volume=number if number < 1000 else None) for number in range(1500)]
+    polling = Polling({"p": ListPollster(*mixed)}, limits=Limits(batch_size=1000), journal=journal)
+    polling.poller.poll(NOON)
+    taken, refused = len(polling.samples), sum(each.samples for each in polling.refused)
+    assert taken == 1000
+    assert refused < 500
+    polling.poller.poll(NOON + 1)
+
+    (row,) = (row for row in polling.rows if row.tick == NOON)
+    reason = (
+        f"cut off by the journal: full; {refused} samples refused"
+        if refused
+        else ("cut off by the journal: full")
+    )
+    assert (row.outcome, row.samples, row.reason) == ("partial", taken, reason)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_all_that_was_journaled_has_its_poll_row(seed: int) -> None:
+    """However often and long the journal holds, a tick of which it took anything gets all its rows once."""
+    chance, batches, refusing = random.Random(seed), list[Batch](), 0.0
+
+    def journal(batch: Batch, refused: list[Refused], read: int) -> Batch:
+        del refused, read
+        if chance.random() < refusing:
+            raise Unavailable("full")
+        batches.append(batch)
+        return batch
+
+    pollsters = {name: many(count) for name, count in {"a": 250, "b": 120, "c": 30}.items()}
+    polling = Polling(pollsters, limits=Limits(batch_size=100), journal=journal)
+    for tick in range(NOON, NOON + 40):
+        refusing = chance.choice((0.0, 0.2, 0.9)) if tick < NOON + 38 else 0.0
+        with contextlib.suppress(Unavailable):
+            polling.poller.poll(tick)
+
+    journaled: Counter[tuple[int | None, str]] = Counter()
+    for batch in batches:
+        for run in batch.provenance:
+            journaled[batch.samples[0].timestamp, run.pollster] += run.samples
+    rows = [row for batch in batches for row in batch.polls]
+    told = {(row.tick, row.pollster): row.samples for row in rows}
+    assert len(told) == len(rows)
+    assert {key: count for key, count in told.items() if count} == journaled
+    assert set(told) == {(tick, name) for tick, _ in told for name in pollsters}
+
+
 def test_a_poll_is_timed_from_its_tick() -> None:
     """A poll that begins late has less time, so that it is over before the next tick."""
     polling = Polling(
@@ -247,6 +337,29 @@ def test_a_poll_is_timed_from_its_tick() -> None:
 
     assert 0.25 < time.monotonic() - began < 0.45
     assert polling.row("p").outcome == "timed out"
+
+
+@pytest.mark.parametrize("late", [0.3, 20.0])
+def test_a_poll_that_begins_late_has_half_its_time_at_least(late: float) -> None:
+    """However late it is, as after an overrun, it has neither more time than that nor none."""
+    polling = Polling(
+        {"p": CallPollster(lambda _: iter(lambda: time.sleep(5), 1))}, limits=Limits(timeout=0.4)
+    )
+
+    polling.poll(polling.clock.wall() - round(late * SECOND))
+
+    assert polling.row("p").reason == "not finished after 0.2 s"
+
+
+def test_no_poll_may_take_longer_than_a_day() -> None:
+    """A huge interval does not lead to a time that no lock can wait for."""
+    pollster = ListPollster(sample(), discovery="d")
+    polling = Polling({"p": pollster}, discoveries={"d": ListDiscovery("r")}, interval=10**12)
+
+    polling.poll()
+
+    assert Limits().seconds(10**12) == Limits(timeout=1e12).seconds(1) == 86400
+    assert polling.row("p").outcome == "complete"
 
 
 def test_news_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
