@@ -17,6 +17,8 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from meteragent.assembly import Pollsters, Source, make_sources, make_targets, plan_sinks
 from meteragent.batch import Batch, Missed, Poll, Refused
 from meteragent.clock import Clock
@@ -134,7 +136,7 @@ class Agent:
 
     def _tell_interrupted(self) -> None:
         if self._interrupted:
-            self._journal.append(Batch(polls=self._interrupted))
+            self._journal.append(Batch(polls=self._interrupted, host=self._settings.host))
             self._interrupted = []
 
     def accept(self, batch: Batch, refused: Sequence[Refused] = (), read: int | None = None) -> Batch:
@@ -143,6 +145,8 @@ class Agent:
         :raises Unavailable: when nothing is accepted now
         :raises ValueError: when a text in it is no valid Unicode
         """
+        if not batch.host:
+            batch = msgspec.structs.replace(batch, host=self._settings.host)
         try:
             self._tell_interrupted()
             journaled = self._journal.append(batch, refused, read)

@@ -6,7 +6,7 @@ import msgspec
 
 from meteragent.sample import Sample
 
-Outcome = Literal["complete", "partial", "failed", "timed out", "missed"]
+Outcome = Literal["complete", "partial", "failed", "timed out"]
 
 
 class Provenance(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -39,7 +39,7 @@ class Poll(msgspec.Struct, frozen=True, gc=False, array_like=True):
     outcome: Outcome
     reason: str = ""
     failed: list[str] = []
-    """Ids of the resources that gave no sample."""
+    """Ids of the resources given up for good at this tick: those of a PollsterPermanentError."""
 
 
 class Missed(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -61,6 +61,8 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     polls: list[Poll] = []
     missed: list[Missed] = []
     sequence: int = 0
+    host: str = ""
+    """Host, or coordination group, whose polls these are: sources of one name on two hosts are two."""
 
 
 class Refused(msgspec.Struct, frozen=True):

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import apsw
 import pytest
 
 from meteragent.agent import QUIET, Agent
-from meteragent.batch import Batch, Begun, Provenance
+from meteragent.batch import Batch, Begun, Missed, Provenance
 from meteragent.config import Settings, load
 from meteragent.errors import ConfigError, Unavailable
 from meteragent.journal import status
@@ -64,6 +65,15 @@ def stored(settings: Settings, meter: str | None = None) -> list[Sample]:
         return driver.samples(Query(meter=meter), 1000).samples
     finally:
         driver.close()
+
+
+def hosts(settings: Settings, table: str) -> set[str]:
+    """The hosts that a table of the store names."""
+    connection = apsw.Connection(str(settings.state_dir / "samples.db"))
+    try:
+        return {str(host) for (host,) in connection.execute(f"select host from {table}")}
+    finally:
+        connection.close()
 
 
 def until(condition: Callable[[], object], seconds: float = 10) -> None:
@@ -130,6 +140,19 @@ def test_a_poll_that_was_interrupted_is_told_of(
     (row,) = [poll for poll in driver.polls() if poll.tick == tick]
     driver.close()
     assert (row.outcome, row.reason, row.samples) == ("partial", "interrupted", 1)
+    assert hosts(settings, "poll") == {"here"}
+
+
+def test_polls_are_kept_with_their_host(configure: Configure, running: Callable[[Settings], Agent]) -> None:
+    """Those of a batch that names none are this host's; missed ticks and what brings a series too."""
+    settings = configure()
+    agent = running(settings)
+    until(lambda: delivered(settings))
+    for number, host in enumerate(("", "group")):
+        agent.accept(Batch(missed=[Missed("other", number, number + 1, 1, "overrun")], host=host))
+    until(lambda: len(hosts(settings, "missed")) == 2)
+    assert hosts(settings, "missed") == {"here", "group"}
+    assert hosts(settings, "poll") == hosts(settings, "provenance") == {"here"}
 
 
 def test_while_the_journal_holds_it_is_said_once_and_when_it_goes_on(

@@ -113,7 +113,7 @@ def test_the_environment_wins_over_files(write: Write, monkeypatch: pytest.Monke
         ("[storage]\nretention=4\n[storage]\nretention=-1\n", "4: [storage] retention = '-1': allowed:"),
         (
             "[polling]\ntimeout = nan\n",
-            "2: [polling] timeout = 'nan': allowed: floating point of at least 0.1",
+            "2: [polling] timeout = 'nan': allowed: floating point from 0.1 to 86400",
         ),
         ("[DEFAULT]\nhost =\n", "2: [DEFAULT] host = '': allowed: text that matches"),
         ("[DEFAULT]\nhost = $nothing\n", "2: [DEFAULT] host = '$nothing': "),

@@ -1,6 +1,7 @@
 """The program: finds the command, sets up logging, tells errors in one line; it imports next to nothing."""
 
 import argparse
+import contextlib
 import difflib
 import importlib.metadata
 import io
@@ -16,6 +17,7 @@ from cliff.app import App
 from cliff.commandmanager import CommandManager
 from cliff.help import HelpCommand
 
+from meteragent.cli.plain import printable
 from meteragent.errors import MeteragentError
 
 if TYPE_CHECKING:
@@ -24,6 +26,18 @@ if TYPE_CHECKING:
 NAME = "meteragent"
 INTERRUPTED, BROKEN_PIPE = 130, 141
 LOG = logging.getLogger(NAME)
+
+
+class _OneLine(logging.Formatter):
+    """A record is a line, whatever a name in it holds, and nothing in it steers the terminal."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+        self.converter = time.gmtime
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  its name in logging
+        """The line; a traceback comes behind it as it is."""
+        return printable(super().formatMessage(record))
 
 
 class Help(HelpCommand):
@@ -81,10 +95,8 @@ class Program(App):
 
     def configure_logging(self) -> None:
         """The one place that sets up logging: to stderr, libraries from WARNING on."""
-        formatter = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ")
-        formatter.converter = time.gmtime
         handler = logging.StreamHandler(self.stderr)
-        handler.setFormatter(formatter)
+        handler.setFormatter(_OneLine())
         handler.set_name(NAME)
         root = logging.getLogger()
         for former in [each for each in root.handlers if each.get_name() == NAME]:
@@ -111,7 +123,7 @@ class Program(App):
     def hint(self, text: str) -> None:
         """Tell a person what no other program reads."""
         if self.options.verbose_level >= 0:
-            self.stderr.write(f"{NAME}: {text}\n")
+            _tell(text)
 
     def print_help_if_requested(self) -> None:
         """Show the options and commands, and end, when a call says ``--help`` and no command."""
@@ -157,12 +169,10 @@ class Program(App):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; the exit code: 0, 1 after an error, 2 for a wrong call."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="backslashreplace"
-        )  # a terminal that lacks a letter is no reason to fail
+    _open_standard_streams()
+    arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = Program().run(list(sys.argv[1:] if argv is None else argv))
+        code = _unreadable(arguments) or Program().run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         code = BROKEN_PIPE
@@ -170,7 +180,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = INTERRUPTED
     except (MeteragentError, OSError) as error:
         LOG.debug("where it arose", exc_info=True)
-        sys.stderr.write(f"{NAME}: {'; '.join(str(error).splitlines())}\n")
+        _tell(_told(error))
         code = 1
     _settle_output()
     if argv is None and threading.active_count() > 1:
@@ -179,6 +189,48 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.shutdown()
         os._exit(code)
     return code
+
+
+def _open_standard_streams() -> None:
+    """Open what the caller has closed, or the next file opened, the journal, would get what is printed."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    # None is what Python leaves of a closed one
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115  open until the end
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # a terminal that lacks a letter is no reason to fail
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _unreadable(arguments: Sequence[str]) -> int:
+    """The exit code when an argument is no text, as it could be neither looked up nor shown; else 0."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            _tell(f"argument {argument!r:.80} is no {sys.getfilesystemencoding()} text")
+            return 2
+    return 0
+
+
+def _told(error: MeteragentError | OSError) -> str:
+    """An error in one line."""
+    if isinstance(error, OSError) and error.strerror:
+        # files of ours are named; what has no name is the stream that results are written to
+        place = "standard output" if error.filename is None else error.filename
+        return f"{place}: {error.strerror.lower()}"
+    return "; ".join(str(error).splitlines())
+
+
+def _tell(text: str) -> None:
+    """Tell a person; where nobody can hear it, the exit code has to do."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{NAME}: {printable(text)}\n")
+        sys.stderr.flush()
 
 
 def _settle_output() -> None:

@@ -4,15 +4,16 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 
 from meteragent.clock import instant
 
+LONGEST_NAME = 200
+
 
 def moment(text: str) -> int:
     """Microseconds since the epoch of ISO 8601 text with a zone."""
     try:
         return instant(text)
     except ValueError as error:
-        if "zone" in str(error):
-            raise ArgumentTypeError(str(error)) from None
-        raise ArgumentTypeError(f"{text!r} is no ISO 8601 time such as 2026-01-31T12:00:00Z") from None
+        fault = "names no time zone; write it" if "zone" in str(error) else "is no ISO 8601 time"
+        raise ArgumentTypeError(f"{text!r:.80} {fault} such as 2026-01-31T12:00:00Z") from None
 
 
 def at_least_one(text: str) -> int:
@@ -22,8 +23,17 @@ def at_least_one(text: str) -> int:
     except ValueError:
         number = 0
     if not 1 <= number < 2**63:
-        raise ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+        raise ArgumentTypeError(f"{text!r:.80} is no whole number from 1 on")
     return number
+
+
+def name(text: str) -> str:
+    """Text that is there, of one line and not too long to be read."""
+    if not text.strip() or not text.isprintable() or len(text) > LONGEST_NAME:
+        raise ArgumentTypeError(
+            f"{text!r:.80} is no name; allowed are 1 to {LONGEST_NAME} characters that can be printed"
+        )
+    return text.strip()
 
 
 def seconds(text: str) -> float:
@@ -33,7 +43,7 @@ def seconds(text: str) -> float:
     except ValueError:
         number = -1.0
     if not 0 <= number <= 100 * 366 * 86400:
-        raise ArgumentTypeError(f"{text!r} is no number of seconds from 0 on")
+        raise ArgumentTypeError(f"{text!r:.80} is no number of seconds from 0 on")
     return number
 
 

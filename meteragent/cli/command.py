@@ -1,11 +1,14 @@
 """What our commands share: the settings of the call, rows for any formatter, an exit code beside them."""
 
 import argparse
+import contextlib
+import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from cliff import command, lister
 
+from meteragent.cli.plain import printable
 from meteragent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -50,10 +53,15 @@ class Lister(Command, lister.Lister):
 
         :raises ConfigError: when an environment variable of cliff's is no number
         """
-        try:
-            self.parser = super().get_parser(prog_name)
-        except ValueError as error:
-            raise ConfigError(f"CLIFF_MAX_TERM_WIDTH or CLIFF_FIT_WIDTH: {error}") from None
+        for variable in ("CLIFF_MAX_TERM_WIDTH", "CLIFF_FIT_WIDTH"):
+            value = os.environ.get(variable, "0")
+            try:
+                int(value)
+            except ValueError:
+                raise ConfigError(
+                    f"environment variable {variable} = {value!r:.80}: allowed: a whole number"
+                ) from None
+        self.parser = super().get_parser(prog_name)
         return self.parser
 
     def run(self, parsed_args: argparse.Namespace) -> int:
@@ -62,7 +70,8 @@ class Lister(Command, lister.Lister):
         for option in (*parsed_args.columns, *parsed_args.sort_columns):
             if self._normalize_column_name(option) not in self.columns:
                 self.parser.error(f"no column {option!r}; there are {', '.join(self.columns)}")
-        super().run(parsed_args)
+        with contextlib.redirect_stdout(self.app.stderr):  # what plugins print shall not spoil the rows
+            super().run(parsed_args)
         self.after()
         return self.code
 
@@ -77,11 +86,6 @@ class Lister(Command, lister.Lister):
     ) -> int:
         """Hand the rows to the formatter; in a table, nothing in them can steer the terminal."""
         if parsed_args.formatter == "table":
-            data = [[_printable(value) for value in row] for row in data]
-        return super().produce_output(parsed_args, column_names, data)
-
-
-def _printable(value: Any) -> Any:
-    if not isinstance(value, str) or value.isprintable():
-        return value
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in value)
+            data = [[printable(value) if isinstance(value, str) else value for value in row] for row in data]
+        with contextlib.redirect_stdout(self.app.stdout):  # the formatter asks it for the terminal's width
+            return super().produce_output(parsed_args, column_names, data)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from meteragent.cli.arguments import at_least_one
+from meteragent.cli.arguments import at_least_one, name
 from meteragent.cli.command import Lister
 from meteragent.cli.journal import journal_path
 from meteragent.clock import iso
@@ -98,7 +98,7 @@ class _Settle(OfQuarantine):
         parser = super().get_parser(prog_name)
         parser.add_argument("id", metavar="ID", type=at_least_one, nargs="*", help="the entry's id")
         parser.add_argument("--all", action="store_true", help="all entries instead of some")
-        parser.add_argument("--by", metavar="NAME", type=_name, required=True, help="who decides this")
+        parser.add_argument("--by", metavar="NAME", type=name, required=True, help="who decides this")
         return parser
 
     def check(self, parsed_args: argparse.Namespace) -> None:
@@ -119,12 +119,6 @@ class _Settle(OfQuarantine):
     @abstractmethod
     def settle(self, quarantine: "Quarantine", numbers: list[int], by: str) -> int:
         """Do it; how many samples it concerns."""
-
-
-def _name(text: str) -> str:
-    if not text.strip():
-        raise argparse.ArgumentTypeError("a name is needed")
-    return text.strip()
 
 
 class QuarantineReplay(_Settle):

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
+ENDING = frozenset((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+"""Signals that end the agent; SIGHUP comes when the terminal is closed."""
+
 
 class Run(Command):
     """Run the agent in the foreground; Ctrl-C or SIGTERM ends it."""
@@ -43,20 +46,24 @@ class Run(Command):
                 self._say(agent.greeting())
                 self._watch(agent, signalled, settings.conf.agent.account_interval, end)
             finally:
-                # A second signal ends the process at once; the journal takes that as it takes a crash.
-                signal.signal(signal.SIGINT, signal.SIG_DFL)
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                for number in ENDING:
+                    _leave(number)
                 agent.stop()
         return 0
 
     def _watch(self, agent: "Agent", signalled: int, interval: float, end: float | None) -> None:
         """Print lines of account until a signal comes or the end is reached."""
+        due = time.monotonic() + interval
         while True:
-            left = interval if end is None else min(interval, end - time.monotonic())
-            if select.select([signalled], [], [], max(left, 0.0))[0]:
-                return
+            until = due if end is None else min(due, end)
+            if select.select([signalled], [], [], max(until - time.monotonic(), 0.0))[0]:
+                # a plugin may handle signals of its own, and they come here, too
+                if not ENDING.isdisjoint(os.read(signalled, 256)):
+                    return
+                continue
             if end is not None and time.monotonic() >= end:
                 return
+            due = time.monotonic() + interval
             self._say(agent.account_line())
 
     def _say(self, text: str) -> None:
@@ -72,12 +79,15 @@ class Run(Command):
 
 @contextmanager
 def _signals() -> Iterator[int]:
-    """A descriptor that is readable once SIGINT or SIGTERM came.
+    """A descriptor from which the number of a signal can be read once it came.
 
     Unlike a lock, it is seen however shortly before the wait the signal comes, and in whichever thread.
     """
     reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    former = {number: signal.signal(number, _leave) for number in (signal.SIGINT, signal.SIGTERM)}
+    former = {number: signal.getsignal(number) for number in ENDING}
+    for number in ENDING:
+        if number != signal.SIGHUP or former[number] != signal.SIG_IGN:  # as nohup wants it
+            signal.signal(number, _leave)
     wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     try:
         yield reader
@@ -89,6 +99,11 @@ def _signals() -> Iterator[int]:
         os.close(writer)
 
 
-def _leave(number: int, frame: object) -> None:
-    """Nothing to do: the descriptor tells."""
-    del number, frame
+def _leave(number: int, frame: object = None) -> None:
+    """The descriptor tells of this one; a second one ends the process at once.
+
+    The journal takes that as it takes a crash. It is the way out, too, while a plugin hangs at its import.
+    """
+    del frame
+    if signal.getsignal(number) == _leave:
+        signal.signal(number, signal.SIG_DFL)

@@ -1,6 +1,7 @@
 """What the store holds, read from it directly, so that it is told whether the agent runs or not."""
 
 import argparse
+import difflib
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -70,7 +71,7 @@ class SampleList(OfStore):
     """List samples of a meter, newest first."""
 
     columns = SAMPLE_COLUMNS
-    _more = ""
+    _hint = ""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """The parser of it."""
@@ -105,14 +106,19 @@ class SampleList(OfStore):
         )
         for number, sample in enumerate(_samples(driver, query, parsed_args.limit + 1)):
             if number == parsed_args.limit:
-                self._more = f"the newest {parsed_args.limit} are shown, there are more; --limit shows more"
+                self._hint = f"the newest {parsed_args.limit} are shown, there are more; --limit shows more"
                 return
             yield sample_row(sample)
+        names = [meter.name for meter in driver.meters()]
+        if parsed_args.meter not in names:
+            near = difflib.get_close_matches(parsed_args.meter, names)
+            advice = f"perhaps: {', '.join(near)}" if near else "meteragent meter list shows those that have"
+            self._hint = f"no meter {parsed_args.meter!r:.80} has samples; {advice}"
 
     def after(self) -> None:
-        """Say when there are more."""
-        if self._more:
-            self.program.hint(self._more)
+        """Say when there are more, or why there are none."""
+        if self._hint:
+            self.program.hint(self._hint)
 
 
 def _samples(driver: "StorageDriver", query: "Query", most: int) -> Iterator["Sample"]:

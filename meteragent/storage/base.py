@@ -89,7 +89,7 @@ class StorageDriver(ABC):
 
     @abstractmethod
     def polls(self, start: int | None = None, end: int | None = None) -> Iterator[Poll]:
-        """Poll rows by tick."""
+        """Poll rows by tick, those of all hosts."""
 
     @abstractmethod
     def gaps(self, start: int | None = None, end: int | None = None) -> Iterator[Gap]:
@@ -98,7 +98,9 @@ class StorageDriver(ABC):
         A series is expected at a tick when it had a sample at the last complete poll of its
         pollster before that tick; a missed tick concerns every series of its polling source.
         Where none is expected, one gap with empty ``resource_id`` and ``name`` tells of it. A run
-        of missed ticks that lies in [start, end) only in part is given whole.
+        of missed ticks that lies in [start, end) only in part is given whole. Polling sources of
+        one name on two hosts (``Batch.host``) are two, each with its own polls and series; a
+        series that several of them bring is expected of each.
         """
 
     @abstractmethod

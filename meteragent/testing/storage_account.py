@@ -23,15 +23,19 @@ def _tick(number: int) -> int:
     return NOON + number * MINUTE
 
 
-def _gap(names: str, first: int, last: int, reason: str, ticks: int | None = None) -> Gap:
+def _gap(
+    names: str, first: int, last: int, reason: str, ticks: int | None = None, source: str = "all"
+) -> Gap:
     """A gap from one tick to another, of the resource and meter told by ``names``."""
     resource, name = (names, "cpu") if names else ("", "")
     count = last - first + 1 if ticks is None else ticks
-    return Gap("all", resource, name, _tick(first), _tick(last) + 1, count, reason)
+    return Gap(source, resource, name, _tick(first), _tick(last) + 1, count, reason)
 
 
 def _gaps(driver: StorageDriver, start: int | None = None, end: int | None = None) -> list[Gap]:
-    return sorted(driver.gaps(start, end), key=lambda gap: (gap.start, gap.resource_id, gap.name))
+    return sorted(
+        driver.gaps(start, end), key=lambda gap: (gap.start, gap.polling_source, gap.resource_id, gap.name)
+    )
 
 
 class PollContract(StorageCase):
@@ -70,6 +74,16 @@ class PollContract(StorageCase):
         for number, poll in enumerate(polls):
             driver.record(Batch(polls=[poll]), at(1, agent=f"agent {number}"))
         assert list(driver.polls()) == [polls[kept]]
+
+    def test_polls_of_two_hosts_are_two(self, driver: StorageDriver) -> None:
+        """Although tick, polling source and pollster are the same; many of them come each once."""
+        record = Writer(driver)
+        polls = [a_poll(_tick(number // 2), pollster=f"p{number % 2}") for number in range(2000)]
+        for host in ("one", "two"):
+            record.batch(Batch(polls=polls, host=host))
+        assert sorted(driver.polls(), key=lambda poll: (poll.tick, poll.pollster)) == sorted(
+            polls * 2, key=lambda poll: (poll.tick, poll.pollster)
+        )
 
     def test_the_account_of_a_redelivered_batch_is_not_doubled(self, driver: StorageDriver) -> None:
         """Poll rows and missed runs of a batch count once, also when another sink brings them."""
@@ -187,6 +201,83 @@ class GapContract(StorageCase):
         assert _gaps(driver, _tick(6), _tick(7)) == [_gap("a", 5, 8, "overrun")]
 
 
+class ProvenanceContract(StorageCase):
+    """A gap is told of the series of its polling source on its host, and of no other."""
+
+    def test_hosts_have_their_own_gaps(self, driver: StorageDriver) -> None:
+        """Each calls its source ``all``; what one missed the other has neither missed nor polled for it."""
+        record = Writer(driver)
+        record.polled(_tick(0), "a", host="one")
+        record.polled(_tick(0), "b", host="two")
+        record.polled(_tick(1), "b", host="two")
+        record.missed(_tick(1), _tick(2) + 1, 2, host="one")
+        record.polled(_tick(2), "", "failed", host="two")
+        assert _gaps(driver) == [_gap("a", 1, 2, "overrun"), _gap("b", 2, 2, "failed")]
+
+    def test_hosts_that_miss_the_same_ticks_miss_them_both(self, driver: StorageDriver) -> None:
+        """One run of each, for all series or, where none is known, for nobody."""
+        record = Writer(driver)
+        record.polled(_tick(0), "a", host="one")
+        record.polled(_tick(0), "b", host="two")
+        for host in ("one", "two", "three", "four"):
+            record.missed(_tick(1), _tick(1) + 1, 1, host=host)
+        assert _gaps(driver) == [_gap(names, 1, 1, "overrun") for names in ("", "", "a", "b")]
+
+    def test_a_host_that_took_over_a_resource_has_its_gaps(self, driver: StorageDriver) -> None:
+        """Where its ticks are not those of the host before."""
+        record = Writer(driver)
+        record.polled(_tick(0), "a", host="one")
+        record.polled(_tick(1), "a", host="two")
+        record.missed(_tick(2), _tick(2) + 1, 1, host="two")
+        assert _gaps(driver) == [_gap("a", 2, 2, "overrun")]
+
+    @pytest.mark.parametrize("afresh", [False, True])
+    @pytest.mark.parametrize("hours", [0, 2])
+    def test_a_renamed_source_has_the_gaps_of_its_series(
+        self, driver: StorageDriver, open_driver: OpenDriver, afresh: bool, hours: int
+    ) -> None:
+        """At once and later, whether or not the agent was started anew."""
+        record, first = Writer(driver), 1 + hours * 60
+        record.polled(_tick(0), "ab")
+        other = open_driver()
+        if afresh:
+            record.driver = other
+        record.polled(_tick(first), "ab", polling_source="new")
+        record.polled(_tick(first + 1), "a", "partial", polling_source="new")
+        record.missed(_tick(first + 2), _tick(first + 3) + 1, 2, source="new")
+        other.close()
+        assert _gaps(driver) == [
+            _gap("b", first + 1, first + 1, "partial", source="new"),
+            _gap("a", first + 2, first + 3, "overrun", source="new"),
+            _gap("b", first + 2, first + 3, "overrun", source="new"),
+        ]
+
+    def test_a_series_of_two_sources_has_the_gaps_of_both(self, driver: StorageDriver) -> None:
+        """In every hour, however often either of them polls it; so it is with two pollsters."""
+        record = Writer(driver)
+        for number in range(0, 180, 20):
+            record.polled(_tick(number), "a")
+            record.polled(_tick(number + 1), "a", polling_source="rare")
+            record.polled(_tick(number + 2), "a", polling_source="rare", pollster="other")
+            record.missed(_tick(number + 3), _tick(number + 3) + 1, 1)
+            record.missed(_tick(number + 4), _tick(number + 4) + 1, 1, source="rare")
+        gaps = _gaps(driver)
+        assert {gap.resource_id for gap in gaps} == {"a"}
+        assert [gap.polling_source for gap in gaps] == ["all", "rare", "rare"] * 9
+
+    def test_a_source_keeps_its_series_as_long_as_it_brings_them(
+        self, driver: StorageDriver, open_driver: OpenDriver
+    ) -> None:
+        """Expiry by another driver forgets who brought a series long ago, not who brings it still."""
+        record, other, later = Writer(driver), open_driver(), 5 * 60
+        for number in (0, 60, later):
+            record.polled(_tick(number), "a")
+        other.expire(_tick(later))
+        other.close()
+        record.polled(_tick(later + 1), "", "failed")
+        assert _gaps(driver) == [_gap("a", later + 1, later + 1, "failed")]
+
+
 class ExpiryContract(StorageCase):
     """What is forgotten, and what is not."""
 
@@ -240,5 +331,5 @@ class ExpiryContract(StorageCase):
         assert len(driver.samples(Query(), 10).samples) == 1
 
 
-class AccountContract(PollContract, GapContract, ExpiryContract):
+class AccountContract(PollContract, GapContract, ProvenanceContract, ExpiryContract):
     """All of it."""

@@ -98,16 +98,20 @@ class Writer:
         self.sequence += 1
         return self.driver.record(batch, at(self.sequence))
 
-    def polled(self, tick: int, resources: str, outcome: Any = "complete", **fields: Any) -> Published:
+    def polled(
+        self, tick: int, resources: str, outcome: Any = "complete", host: str = "", **fields: Any
+    ) -> Published:
         """Record a poll of some resources, one letter each, with its samples."""
         samples = [a_sample(resource_id=name, timestamp=tick) for name in resources]
         poll = a_poll(tick, outcome, samples=len(samples), **fields)
         came_from = [Provenance(poll.polling_source, poll.pollster, len(samples))]
-        return self.batch(Batch(samples, came_from, polls=[poll]))
+        return self.batch(Batch(samples, came_from, polls=[poll], host=host))
 
-    def missed(self, start: int, end: int, ticks: int, reason: str = "overrun") -> Published:
+    def missed(
+        self, start: int, end: int, ticks: int, reason: str = "overrun", source: str = "all", host: str = ""
+    ) -> Published:
         """Record a missed run."""
-        return self.batch(Batch(missed=[Missed("all", start, end, ticks, reason)]))
+        return self.batch(Batch(missed=[Missed(source, start, end, ticks, reason)], host=host))
 
 
 def everything(driver: StorageDriver, query: Query | None = None, size: int = 1000) -> list[Sample]:

@@ -18,7 +18,7 @@ from meteragent.storage.base import Query
 from meteragent.storage.sqlite.connection import Store
 from meteragent.storage.sqlite.driver import SQLiteDriver
 from meteragent.storage.sqlite.known import Known
-from meteragent.storage.sqlite.recording import LEASE, Recorder
+from meteragent.storage.sqlite.recording import Recorder
 from meteragent.testing.storage_given import (
     HOUR,
     MINUTE,
@@ -87,16 +87,57 @@ def test_instants_before_the_epoch_have_their_hour(folder: Path) -> None:
     driver.close()
 
 
-def test_a_series_keeps_where_it_first_came_from(folder: Path) -> None:
-    """The polling source and pollster of each sample are told by the provenance of its batch."""
+def test_a_series_keeps_where_it_came_from_and_when(folder: Path) -> None:
+    """Each host, polling source and pollster, told by the batch, and the newest hour of each."""
     driver = SQLiteDriver(URL, folder)
     record = Writer(driver)
     samples = [a_sample(name=name) for name in "abcd"]
-    record.batch(Batch(samples, [Provenance("all", "cpu", 2), Provenance("all", "disk", 1)]))
-    record.batch(Batch([a_sample(name="a", timestamp=NOON + 1)], [Provenance("other", "other", 1)]))
-    assert rows(folder, "select meter, polling_source, pollster from series order by meter") == [
-        ("a", "all", "cpu"), ("b", "all", "cpu"), ("c", "all", "disk"), ("d", None, None),
+    record.batch(Batch(samples, [Provenance("all", "cpu", 2), Provenance("all", "disk", 1)], host="one"))
+    for host, source, at_hour in (("one", "new", 0), ("one", "all", 2), ("two", "all", 1), ("one", "all", 1)):
+        sample = a_sample(name="a", timestamp=NOON + at_hour * HOUR + 1)
+        record.batch(Batch([sample], [Provenance(source, "cpu", 1)], host=host))
+    found = rows(
+        folder,
+        "select meter, host, polling_source, pollster, provenance.last_hour - ? from provenance"
+        " join series on series.id = provenance.series order by 1, 2, 3",
+        NOON // HOUR,
+    )
+    assert found == [
+        ("a", "one", "all", "cpu", 2), ("a", "one", "new", "cpu", 0), ("a", "two", "all", "cpu", 1),
+        ("b", "one", "all", "cpu", 0), ("c", "one", "all", "disk", 0),
     ]  # fmt: skip
+    driver.close()
+
+
+def test_a_late_sample_makes_the_next_one_write_no_more(folder: Path) -> None:
+    """It does not stand for the newest hour, which would be written anew for each that follows."""
+    store = Store(folder / "samples.db", read_only=False)
+    recorder = Recorder(store, None, FixedClock(), Known())
+    changes = []
+    for sequence, at_hour in enumerate((1, 1, 0, 1, 0, 1), 1):
+        with store.reading() as connection:
+            before = connection.total_changes()
+            sample = a_sample(timestamp=NOON + at_hour * HOUR + sequence)
+            recorder.record(Batch([sample], [Provenance("all", "cpu", 1)]), at(sequence))
+            changes.append(connection.total_changes() - before)
+    assert changes[1:] == [2] * 5, "a sample and its batch"
+    recorder.release()
+    store.close()
+
+
+def test_a_batch_is_kept_as_long_as_if_its_samples_were_new(folder: Path) -> None:
+    """One that brought only old samples, or none, is known again until its recording is old."""
+    driver = SQLiteDriver(URL, folder, clock=FixedClock(NOON))
+    batches = [Batch([a_sample(timestamp=NOON - 5 * HOUR)]), Batch(polls=[a_poll(NOON)]), Batch()]
+    for sequence, batch in enumerate(batches, 1):
+        driver.record(batch, at(sequence))
+    assert driver.expire(NOON) == 1
+    for sequence, batch in enumerate(batches, 1):
+        driver.record(batch, at(sequence))
+    assert everything(driver) == []
+    assert rows(folder, "select sequence from batch order by id") == [(1,), (2,), (3,)]
+    driver.expire(NOON + HOUR)
+    assert rows(folder, "select sequence from batch") == [(3,)]
     driver.close()
 
 
@@ -158,7 +199,11 @@ select (select count(*) from sample where series not in (select id from series))
     (select count(*) from sample where attributes not in (select id from attributes)),
     (select count(*) from sample where batch not in (select id from batch)),
     (select count(*) from (select distinct meter, type, unit from sample_view
-        except select name, type, unit from meter))
+        except select name, type, unit from meter)),
+    (select count(*) from provenance where series not in (select id from series)),
+    (select count(*) from sample join batch on batch.id = sample.batch where not exists (
+        select 1 from provenance where provenance.series = sample.series
+        and host = cast(batch.sequence % 3 as text) and provenance.last_hour >= sample.hour))
 """
 
 
@@ -177,43 +222,17 @@ def test_expiry_takes_all_that_is_unneeded_and_nothing_else(
     drivers = [SQLiteDriver(URL, folder), SQLiteDriver(URL, folder)]
     drivers[0].meters()
     for sequence, (which, hour, samples) in enumerate(steps):
-        drivers[which].record(Batch(samples), at(sequence + 1))
+        sequence += 1
+        batch = Batch(samples, [Provenance("all", "cpu", len(samples))], host=str(sequence % 3))
+        drivers[which].record(batch, at(sequence))
         if hour < 5:
             drivers[not which].expire(NOON + hour * HOUR)
-        assert rows(folder, _DANGLING) == [(0, 0, 0, 0)]
+        assert rows(folder, _DANGLING) == [(0, 0, 0, 0, 0, 0)]
     drivers[0].expire(NOON + 5 * HOUR)
-    for table in ("sample", "series", "attributes", "meter"):
+    for table in ("sample", "series", "attributes", "meter", "provenance"):
         assert rows(folder, f"select count(*) from {table}") == [(0,)]
     for driver in drivers:
         driver.close()
-
-
-def test_two_live_agents_of_one_id_are_refused(folder: Path) -> None:
-    """The second is told to wait, until the first was not seen for a minute."""
-    clock = FixedClock()
-    driver = SQLiteDriver(URL, folder, clock=clock)
-    driver.record(Batch([a_sample()]), at(1))
-    clock.now += LEASE - 1
-    with pytest.raises(errors.Unavailable, match="agent id agent is in use by another agent"):
-        driver.record(Batch([a_sample(origin=1)]), at(1, epoch="other"))
-    driver.record(Batch([a_sample(origin=2)]), at(2))
-    clock.now += LEASE
-    driver.record(Batch([a_sample(origin=1)]), at(1, epoch="other"))
-    driver.close()
-
-
-def test_an_agent_that_stopped_frees_its_id(folder: Path) -> None:
-    """A new journal may use it at once; a restart with the same journal may always."""
-    for epoch in ("one", "one", "two"):
-        driver = SQLiteDriver(URL, folder)
-        driver.record(Batch([a_sample()]), at(1, epoch=epoch))
-        driver.close()
-    driver = SQLiteDriver(URL, folder)
-    driver.record(Batch([]), at(2, epoch="two"))
-    other = SQLiteDriver(URL, folder)
-    other.record(Batch([]), at(3, epoch="two"))
-    other.close()
-    driver.close()
 
 
 def test_a_copied_state_folder_is_found_out(folder: Path) -> None:

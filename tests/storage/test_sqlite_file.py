@@ -66,7 +66,9 @@ def test_the_files_are_private_whatever_the_umask(folder: Path, umask: int) -> N
     finally:
         os.umask(before)
     driver.close()
-    assert modes == dict.fromkeys(("samples.db", "samples.db-wal", "samples.db-shm"), 0o600)
+    assert modes == dict.fromkeys(
+        ("samples.db", "samples.db-wal", "samples.db-shm", "samples.db-agents"), 0o600
+    )
 
 
 def test_the_constructor_makes_no_file(folder: Path) -> None:

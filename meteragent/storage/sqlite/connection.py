@@ -80,6 +80,10 @@ class Store:
         :raises Unavailable: when the file cannot be written now
         :raises Rejected: when what was to be written can never be
         """
+        if self._read_only:
+            raise errors.Unavailable(
+                f"storage {self.path}: may not be written: it is opened for reading only"
+            )
         with self._explained():
             connection = self._opened()
             connection.execute("begin immediate")

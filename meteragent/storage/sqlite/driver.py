@@ -46,7 +46,7 @@ class SQLiteDriver(StorageDriver):
                 pass
 
     def record(self, batch: Batch, position: Position) -> Published:
-        """See the contract; two live agents of one id with different journals are Unavailable."""
+        """See the contract; an agent whose id another one uses, with another journal, is Unavailable."""
         try:
             return self._recorder.record(batch, position)
         except errors.ConfigError as error:  # the file was replaced while the agent runs

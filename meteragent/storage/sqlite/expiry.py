@@ -42,7 +42,7 @@ def _samples(connection: apsw.Connection, cutoff: int) -> int | None:
 def _unneeded(connection: apsw.Connection, cutoff: int) -> None:
     """Delete what no sample needs any more, but never the newest position of a sink."""
     deleted = 0
-    for table in ("series", "attributes", "meter"):
+    for table in ("provenance", "series", "attributes", "meter"):
         connection.execute(f"delete from {table} where last_hour < ?", (cutoff,))
         deleted += connection.changes()
     if deleted:

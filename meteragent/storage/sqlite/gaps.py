@@ -18,16 +18,19 @@ _FOREVER = 2**63 - 1
 _AT_ONCE = 1000
 """Poll rows that are read at once."""
 
+Source = tuple[str, str]
+"""(host, polling source): sources of one name on two hosts are two."""
 Names = tuple[str, str]
 """(resource_id, meter); both empty where no series is known."""
 
 _NOBODY: dict[int, Names] = {0: ("", "")}
 
 _PRESENT = (
-    "select number, resource_id, meter from"
-    " (select id as number, resource_id, meter from series where polling_source = ? and pollster = ?)"
-    " where exists (select 1 from sample where hour = ? and series = number and at = ? and origin = 0)"
+    "select series.id, resource_id, meter from provenance cross join series on series.id = provenance.series"
+    " where host = ? and polling_source = ? and pollster = ? and exists (select 1 from sample"
+    " where hour = ? and sample.series = provenance.series and at = ? and origin = 0)"
 )
+_OF_SOURCE = "host = ?1 and polling_source = ?2"
 
 
 class _Lack(msgspec.Struct, frozen=True):
@@ -61,40 +64,40 @@ class Gaps:
 
     def __iter__(self) -> Iterator[Gap]:
         with self._store.reading() as connection:
-            sources = _column(
+            sources = rows(
                 connection,
-                "select distinct polling_source from missed"
-                " union select distinct polling_source from poll where outcome <> 'complete'",
+                "select host, polling_source from missed"
+                " union select host, polling_source from poll where outcome <> 'complete'"
+                " order by polling_source, host",
             )
-        for source in sources:
-            yield from self._of_source(source)
+        for host, name in sources:
+            yield from self._of_source((host, name))
 
-    def _of_source(self, source: str) -> Iterator[Gap]:
+    def _of_source(self, source: Source) -> Iterator[Gap]:
         with self._store.reading() as connection:
             missed = _without_overlap(
                 Missed(*row)
                 for row in rows(
                     connection,
                     'select polling_source, start, "end", ticks, reason from missed'
-                    ' where polling_source = ? and "end" > ? and start < ? order by start, "end"',
-                    (source, self._start, self._end),
+                    f' where {_OF_SOURCE} and "end" > ?3 and start < ?4 order by start, "end"',
+                    (*source, self._start, self._end),
                 )
             )
-            pollsters = _column(
+            pollsters = rows(
                 connection,
-                "select distinct pollster from series where polling_source = ?1 and pollster is not null"
-                " union select distinct pollster from poll"
-                " where polling_source = ?1 and outcome <> 'complete'",
+                f"select distinct pollster from provenance where {_OF_SOURCE}"
+                f" union select distinct pollster from poll where {_OF_SOURCE} and outcome <> 'complete'",
                 source,
             )
         untold = {run.start: run for run in missed}
-        for pollster in pollsters:
+        for (pollster,) in pollsters:
             yield from self._of_pollster(source, pollster, missed, untold)
         for run in untold.values():
-            yield Gap(source, "", "", run.start, run.end, run.ticks, run.reason)
+            yield Gap(source[1], "", "", run.start, run.end, run.ticks, run.reason)
 
     def _of_pollster(
-        self, source: str, pollster: str, missed: list[Missed], untold: dict[int, Missed]
+        self, source: Source, pollster: str, missed: list[Missed], untold: dict[int, Missed]
     ) -> Iterator[Gap]:
         """Walk what did not go well in order of time, holding one open run for each series that lacks."""
         lacks = heapq.merge(
@@ -126,15 +129,15 @@ class Gaps:
             yield from _told(source, ended)
         yield from _told(source, runs)
 
-    def _incomplete(self, source: str, pollster: str) -> Iterator[_Lack]:
+    def _incomplete(self, source: Source, pollster: str) -> Iterator[_Lack]:
         tick = self._start
         while True:
             with self._store.reading() as connection:
                 found = rows(
                     connection,
-                    "select tick, outcome, reason from poll where polling_source = ? and pollster = ?"
-                    " and outcome <> 'complete' and tick >= ? and tick < ? order by tick limit ?",
-                    (source, pollster, tick, self._end, _AT_ONCE),
+                    f"select tick, outcome, reason from poll where {_OF_SOURCE} and pollster = ?3"
+                    " and outcome <> 'complete' and tick >= ?4 and tick < ?5 order by tick limit ?6",
+                    (*source, pollster, tick, self._end, _AT_ONCE),
                 )
             for tick, outcome, reason in found:
                 yield _Lack(tick, tick + 1, 1, f"{outcome}: {reason}" if reason else outcome, polled=True)
@@ -143,16 +146,16 @@ class Gaps:
             tick += 1
 
     def _unpolled(
-        self, source: str, pollster: str, missed: list[Missed], untold: dict[int, Missed]
+        self, source: Source, pollster: str, missed: list[Missed], untold: dict[int, Missed]
     ) -> Iterator[_Lack]:
         """Missed runs, less the ticks that another agent polled."""
         for run in missed:
             with self._store.reading() as connection:
                 (polled,) = one(
                     connection,
-                    "select count(*) from poll where polling_source = ? and pollster = ?"
-                    " and tick >= ? and tick < ?",
-                    (source, pollster, run.start, run.end),
+                    f"select count(*) from poll where {_OF_SOURCE} and pollster = ?3"
+                    " and tick >= ?4 and tick < ?5",
+                    (*source, pollster, run.start, run.end),
                 )
             if polled and polled >= run.ticks:
                 untold.pop(run.start, None)
@@ -174,27 +177,27 @@ def _extended(runs: dict[int, _Run], absent: dict[int, Names], lack: _Lack) -> d
     return extended
 
 
-def _told(source: str, runs: dict[int, _Run]) -> Iterator[Gap]:
+def _told(source: Source, runs: dict[int, _Run]) -> Iterator[Gap]:
     for run in runs.values():
-        yield Gap(source, *run.names, run.start, run.end, run.ticks, run.reason)
+        yield Gap(source[1], *run.names, run.start, run.end, run.ticks, run.reason)
 
 
 def _last_complete(
-    connection: apsw.Connection, source: str, pollster: str, since: int, before: int
+    connection: apsw.Connection, source: Source, pollster: str, since: int, before: int
 ) -> int | None:
     """Tick of the last complete poll in [since, before)."""
     found = rows(
         connection,
-        "select tick from poll where polling_source = ? and pollster = ? and tick >= ? and tick < ?"
+        f"select tick from poll where {_OF_SOURCE} and pollster = ?3 and tick >= ?4 and tick < ?5"
         " and outcome = 'complete' order by tick desc limit 1",
-        (source, pollster, since, before),
+        (*source, pollster, since, before),
     )
     return found[0][0] if found else None
 
 
-def _present(connection: apsw.Connection, source: str, pollster: str, at: int) -> dict[int, Names]:
+def _present(connection: apsw.Connection, source: Source, pollster: str, at: int) -> dict[int, Names]:
     """The series of a pollster that have a sample at a tick."""
-    found = rows(connection, _PRESENT, (source, pollster, at // HOUR, at))
+    found = rows(connection, _PRESENT, (*source, pollster, at // HOUR, at))
     return {number: (resource, meter) for number, resource, meter in found}
 
 
@@ -219,7 +222,3 @@ def _ticks_from(run: Missed, instant: int) -> int:
         return 0 if instant > run.start else run.ticks
     interval = max((run.end - 1 - run.start) // (run.ticks - 1), 1)
     return max(run.ticks + (run.start - instant) // interval, 0)
-
-
-def _column(connection: apsw.Connection, sql: str, *values: str) -> list[str]:
-    return [row[0] for row in rows(connection, sql, values)]

@@ -1,14 +1,15 @@
 """Numbers of series and attributes, remembered between transactions; apart, for what may be believed when.
 
 Each of their rows keeps the newest hour in which it has a sample, so that expiry knows without
-reading samples what nobody needs any more. What a transaction adds is staged and kept only after
-its commit; everything is forgotten when expiry, here or in another process, has deleted such rows.
+reading samples what nobody needs any more. A series has an entry for each (host, polling source,
+pollster) that brings it, so that a sample costs one look-up and no comparison. What a transaction
+adds is staged and kept only after its commit; everything is forgotten when expiry, here or in
+another process, has deleted such rows.
 """
 
-import bisect
 import hashlib
-import itertools
 import sys
+from collections.abc import Iterator
 
 import apsw
 import msgspec
@@ -23,8 +24,17 @@ MOST_METADATA = 16 << 20
 
 NEVER = -(2**63)
 
+_NEWEST = "do update set last_hour = max(last_hour, excluded.last_hour)"
+_METER = f"insert into meter values (?, ?, ?, ?) on conflict (name, type, unit) {_NEWEST}"
+_PROVENANCE = (
+    "insert into provenance values (?, ?, ?, ?, ?)"
+    f" on conflict (host, polling_source, pollster, series) {_NEWEST}"
+)
+
 SeriesKey = tuple[str, str, str]
 """(source, resource_id, meter)"""
+Part = tuple[str, str, str] | None
+"""(host, polling source, pollster) that samples come from; None for samples that were not polled."""
 AttributesKey = tuple[str, str, str | None, str | None, str | None, str | None, bytes]
 """(type, unit, project_id, user_id, user_name, project_name, metadata as JSON)"""
 MeterKey = tuple[str, str, str]
@@ -32,11 +42,28 @@ MeterKey = tuple[str, str, str]
 
 
 class Entry(msgspec.Struct, gc=False):
-    """A numbered row, the newest hour it was used in, and the (type, unit) it was used with then."""
+    """A numbered row, the newest hour it was used in, and the (type, unit) it was used with then.
+
+    A series whose ``kind`` is None was found and not used yet, so its provenance is not yet told.
+    """
 
     id: int
     hour: int
     kind: tuple[str, str] | None
+
+
+Stale = tuple[int, int, Part, Entry, Entry]
+"""Index, hour, part, series and attributes of a sample whose rows may have to be told of it."""
+
+
+def parts(batch: Batch) -> Iterator[tuple[Part, int, int]]:
+    """Where the samples of a batch come from: a part, and the indices [first, last) of what it brought."""
+    first = 0
+    for each in batch.provenance:
+        last = first + each.samples
+        yield (batch.host, each.polling_source, each.pollster), first, last
+        first = last
+    yield None, first, len(batch.samples)
 
 
 class Known:
@@ -55,7 +82,7 @@ class Known:
 
     def forget(self) -> None:
         """Believe nothing any more."""
-        self.series: dict[SeriesKey, Entry] = {}
+        self.series: dict[Part, dict[SeriesKey, Entry]] = {}
         self.attributes: dict[AttributesKey, Entry] = {}
         self.meters: dict[MeterKey, int] = {}
         self.kinds: dict[tuple[str, str], tuple[str, str]] = {}
@@ -71,7 +98,7 @@ class Known:
 
     def keep(self, staged: "Staged") -> None:
         """After its commit: remember what a transaction found and added."""
-        if len(self.series) + len(staged.series) > self._most_series:
+        if _count(self.series) + _count(staged.series) > self._most_series:
             self.series = {}
         metadata = sum(len(key[-1]) for key in staged.attributes)
         if (
@@ -82,7 +109,8 @@ class Known:
         if len(self.meters) > self._most_attributes:
             self.meters = {}
         self._metadata += metadata
-        self.series.update(staged.series)
+        for part, entries in staged.series.items():
+            self.series.setdefault(part, {}).update(entries)
         self.attributes.update(staged.attributes)
         self.meters.update(staged.meters)
         for hour, series, attributes in staged.used:
@@ -96,16 +124,16 @@ class Staged:
 
     def __init__(self, known: Known, connection: apsw.Connection, batch: Batch) -> None:
         self._known, self._connection, self._batch = known, connection, batch
-        self._bounds = list(itertools.accumulate(part.samples for part in batch.provenance))
-        self.series: dict[SeriesKey, Entry] = {}
+        self.series: dict[Part, dict[SeriesKey, Entry]] = {}
         self.attributes: dict[AttributesKey, Entry] = {}
         self.meters: dict[MeterKey, int] = {}
         self.used: list[tuple[int, Entry, Entry]] = []
         self._added: dict[int, AttributesKey] = {}
 
-    def find_series(self, key: SeriesKey, index: int, hour: int) -> Entry:
-        """The series of the sample with this index, added where it is new."""
-        entry = self.series.get(key)
+    def find_series(self, part: Part, key: SeriesKey, hour: int) -> Entry:
+        """The series as this part brings it, added where it is new."""
+        entries = self.series.setdefault(part, {})
+        entry = entries.get(key)
         if entry is None:
             source, resource, meter = map(sys.intern, key)  # series share most of their text
             found = rows(
@@ -116,12 +144,12 @@ class Staged:
             if not found:
                 found = rows(
                     self._connection,
-                    "insert into series (resource_id, meter, source, polling_source, pollster, last_hour)"
-                    " values (?, ?, ?, ?, ?, ?) returning id, last_hour",
-                    (resource, meter, source, *self._provenance(index), hour),
+                    "insert into series (resource_id, meter, source, last_hour) values (?, ?, ?, ?)"
+                    " returning id, last_hour",
+                    (resource, meter, source, hour),
                 )
             number, newest = found[0]
-            entry = self.series[source, resource, meter] = Entry(number, newest, None)
+            entry = entries[source, resource, meter] = Entry(number, newest, None)
         return entry
 
     def find_attributes(self, key: AttributesKey, hour: int) -> Entry:
@@ -144,21 +172,24 @@ class Staged:
             entry = self.attributes[key] = Entry(number, newest, kind)
         return entry
 
-    def use(self, stale: list[tuple[int, int, Entry, Entry]], ignored: set[int]) -> None:
-        """Write the newest hours of what the stored samples need.
+    def use(self, stale: list[Stale], ignored: set[int]) -> None:
+        """Write the newest hours of what the stored samples need, and where their series come from.
 
-        :param stale: index, hour, series and attributes of the samples that may need it
         :param ignored: indices of samples that were not stored
         """
         series_hours: dict[int, int] = {}
         attributes_hours: dict[int, int] = {}
+        provenance_hours: dict[tuple[str, str, str, int], int] = {}
         samples, meters = self._batch.samples, self._known.meters
-        for index, hour, series, attributes in stale:
+        for index, hour, part, series, attributes in stale:
             if index in ignored or attributes.kind is None:
                 continue
             self.used.append((hour, series, attributes))
             if hour > series.hour:
                 series_hours[series.id] = max(hour, series_hours.get(series.id, NEVER))
+            if part is not None and (hour > series.hour or series.kind is None):
+                origin = (*part, series.id)
+                provenance_hours[origin] = max(hour, provenance_hours.get(origin, NEVER))
             if hour > attributes.hour:
                 attributes_hours[attributes.id] = max(hour, attributes_hours.get(attributes.id, NEVER))
             meter = (samples[index].name, *attributes.kind)
@@ -168,11 +199,8 @@ class Staged:
             self._connection.executemany(
                 f"update {table} set last_hour = max(last_hour, ?2) where id = ?1", hours.items()
             )
-        self._connection.executemany(
-            "insert into meter values (?, ?, ?, ?) on conflict (name, type, unit)"
-            " do update set last_hour = max(last_hour, excluded.last_hour)",
-            ((*meter, hour) for meter, hour in self.meters.items()),
-        )
+        self._connection.executemany(_METER, ((*key, hour) for key, hour in self.meters.items()))
+        self._connection.executemany(_PROVENANCE, ((*key, hour) for key, hour in provenance_hours.items()))
 
     def drop_unused(self, used: set[int]) -> None:
         """Undo the attributes that were added for samples that were not stored."""
@@ -181,9 +209,6 @@ class Staged:
         for number in unused:
             del self.attributes[self._added.pop(number)]
 
-    def _provenance(self, index: int) -> tuple[str | None, str | None]:
-        place = bisect.bisect_right(self._bounds, index)
-        if place == len(self._bounds):
-            return (None, None)
-        part = self._batch.provenance[place]
-        return (part.polling_source, part.pollster)
+
+def _count(series: dict[Part, dict[SeriesKey, Entry]]) -> int:
+    return sum(map(len, series.values()))

@@ -123,20 +123,21 @@ def resources(connection: apsw.Connection) -> list[Resource]:
 
 def polls(store: Store, start: int | None, end: int | None) -> Iterator[Poll]:
     """Poll rows by tick; page by page, because a long read would keep the log from being emptied."""
-    key: tuple[Any, ...] = (NEVER if start is None else start, "", "")
+    key: tuple[Any, ...] = (NEVER if start is None else start, "", "", "")
     last = _FOREVER if end is None else end
     while True:
         with store.reading() as connection:
             found = rows(
                 connection,
-                "select polling_source, tick, pollster, began, ended, resources, samples, outcome, reason,"
-                " failed from poll where (tick, polling_source, pollster) > (?, ?, ?) and tick < ?"
-                " order by tick, polling_source, pollster limit ?",
+                "select host, polling_source, tick, pollster, began, ended, resources, samples, outcome,"
+                " reason, failed from poll"
+                " where (tick, host, polling_source, pollster) > (?, ?, ?, ?) and tick < ?"
+                " order by tick, host, polling_source, pollster limit ?",
                 (*key, last, _POLLS),
             )
         for row in found:
-            yield Poll(*(*row[:-1], msgspec.json.decode(row[-1], type=list[str])))
+            yield Poll(*(*row[1:-1], msgspec.json.decode(row[-1], type=list[str])))
         if len(found) < _POLLS:
             return
-        source, tick, pollster = found[-1][:3]
-        key = (tick, source, pollster)
+        host, source, tick, pollster = found[-1][:4]
+        key = (tick, host, source, pollster)

@@ -15,11 +15,9 @@ from meteragent.storage.base import EXPIRED
 from meteragent.storage.sqlite import volume as volumes
 from meteragent.storage.sqlite.answer import one, rows
 from meteragent.storage.sqlite.connection import Store
-from meteragent.storage.sqlite.known import NEVER, Entry, Known, Staged
+from meteragent.storage.sqlite.known import NEVER, Known, Staged, Stale, parts
+from meteragent.storage.sqlite.presence import Presence
 from meteragent.storage.sqlite.schema import HOUR
-
-LEASE = 60 * SECOND
-"""An agent that recorded within this time is alive: no other journal may use its id meanwhile."""
 
 Row = tuple[int, int, int, int, int, int | float, str | None, int, int]
 """(hour, series, at, origin), the index in the batch, volume, digits, attributes, batch."""
@@ -45,8 +43,8 @@ _STORED = (
 )
 _RANK = "case {}.outcome when 'complete' then 2 when 'partial' then 1 else 0 end"
 _POLL = (
-    "insert into poll values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    " on conflict (polling_source, pollster, tick) do update set began = excluded.began,"
+    "insert into poll values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " on conflict (host, polling_source, pollster, tick) do update set began = excluded.began,"
     " ended = excluded.ended, resources = excluded.resources, samples = excluded.samples,"
     " outcome = excluded.outcome, reason = excluded.reason, failed = excluded.failed"
     f" where {_RANK.format('excluded')} > {_RANK.format('poll')}"
@@ -59,7 +57,7 @@ class Recorder:
 
     def __init__(self, store: Store, retention: float | None, clock: Clock, known: Known) -> None:
         self._store, self._retention, self._clock, self._known = store, retention, clock, known
-        self._agents: set[int] = set()
+        self._presence = Presence(store.path)
 
     def record(self, batch: Batch, position: Position) -> Published:
         """See ``StorageDriver.record``."""
@@ -86,41 +84,35 @@ class Recorder:
         except (OverflowError, UnicodeError) as error:
             raise errors.Rejected(f"storage {self._store.path}: can never be kept: {error}") from None
         failpoints.reach("store committed")
-        self._agents.add(agent)
         if staged is not None:
             self._known.keep(staged)
         return published
 
     def release(self) -> None:
-        """Say that the agents that recorded here are alive no more, so that their ids are free at once."""
-        if self._agents:
-            agents, self._agents = self._agents, set()
-            with self._store.writing() as connection:
-                connection.executemany(
-                    "update agent set seen = null where number = ?", ((number,) for number in agents)
-                )
+        """The agents that recorded here do so no more: their ids are free."""
+        self._presence.end()
 
     def _agent(self, connection: apsw.Connection, position: Position) -> int:
-        now, number = self._clock.wall(), None
-        known = rows(connection, "select number, epoch, seen from agent where id = ?", (position.agent,))
-        for found, epoch, seen in known:
+        """Number of the agent; in a transaction, so that of two at once the second sees the first."""
+        number: int | None = None
+        known = rows(connection, "select number, epoch from agent where id = ?", (position.agent,))
+        for found, epoch in known:
             if epoch == position.epoch:
                 number = found
-            elif seen is not None and abs(now - seen) < LEASE:
+            elif self._presence.of_another(position.agent, epoch):
                 raise errors.Unavailable(
                     f"storage {self._store.path}: agent id {position.agent} is in use by another agent"
-                    f" (its journal is {epoch}, seen {iso(seen)}); each agent needs an id of its own,"
-                    f" one that is gone is replaced after {LEASE // SECOND} s"
+                    f" that runs (its journal is {epoch}); each agent needs an [agent] id of its own,"
+                    " this one is free as soon as the other has ended"
                 )
+        self._presence.show(position.agent, position.epoch)
         if number is None:
             (number,) = one(
                 connection,
-                "insert into agent (id, epoch, seen) values (?, ?, ?) returning number",
-                (position.agent, position.epoch, now),
+                "insert into agent (id, epoch) values (?, ?) returning number",
+                (position.agent, position.epoch),
             )
-        else:
-            connection.execute("update agent set seen = ? where number = ?", (now, number))
-        return int(number)
+        return number
 
     def _first_time(
         self, connection: apsw.Connection, agent: int, position: Position, fingerprint: bytes
@@ -144,7 +136,7 @@ class Recorder:
 
     def _write(self, connection: apsw.Connection, batch: Batch, staged: Staged) -> tuple[int, int, Published]:
         (number,) = one(connection, "select coalesce(max(id), 0) + 1 from batch")
-        given, stale, refused = self._rows(batch.samples, staged, number)
+        given, stale, refused = self._rows(batch, staged, number)
         given.sort()
         before = connection.total_changes()
         whole = len(given) - len(given) % TOGETHER
@@ -160,47 +152,54 @@ class Recorder:
             refused = sorted(refused + conflicts, key=lambda refusal: refusal.index)
             staged.drop_unused({row[7] for row in given if row[4] not in ignored})
         staged.use(stale, ignored)
-        connection.executemany(_POLL, map(_poll, batch.polls))
+        connection.executemany(_POLL, ((batch.host, *_poll(poll)) for poll in batch.polls))
         connection.executemany(
-            "insert into missed values (?, ?, ?, ?, ?) on conflict do nothing",
-            ((run.polling_source, run.start, run.end, run.ticks, run.reason) for run in batch.missed),
+            "insert into missed values (?, ?, ?, ?, ?, ?) on conflict do nothing",
+            (
+                (batch.host, run.polling_source, run.start, run.end, run.ticks, run.reason)
+                for run in batch.missed
+            ),
         )
         last_hour = max(given[-1][0] if given else NEVER, self._clock.wall() // HOUR)
         return number, last_hour, Published(delivered, duplicate, superseded, refused)
 
     def _rows(
-        self, samples: list[Sample], staged: Staged, number: int
-    ) -> tuple[list[Row], list[tuple[int, int, Entry, Entry]], list[Refusal]]:
-        known_series, known_attributes = self._known.series, self._known.attributes
+        self, batch: Batch, staged: Staged, number: int
+    ) -> tuple[list[Row], list[Stale], list[Refusal]]:
+        known_attributes = self._known.attributes
         made: list[Row] = []
-        stale: list[tuple[int, int, Entry, Entry]] = []
+        stale: list[Stale] = []
         refused: list[Refusal] = []
         digits: str | None
         oldest = NEVER if self._retention is None else self._clock.wall() - int(self._retention * SECOND)
-        for index, sample in enumerate(samples):
-            at = sample.timestamp or 0
-            if at < oldest:
-                refused.append(Refusal(index, EXPIRED, f"{iso(at)} is before {iso(oldest)}"))
-                continue
-            metadata = sample.resource_metadata
-            if type(metadata) is not Metadata:
-                metadata = Metadata.of(metadata)
-            hour = at // HOUR
-            identified = (sample.source or "", sample.resource_id, sample.name)
-            series = known_series.get(identified) or staged.find_series(identified, index, hour)
-            described = (
-                sample.type, sample.unit, sample.project_id, sample.user_id, sample.user_name,
-                sample.project_name, metadata.json,
-            )  # fmt: skip
-            attributes = known_attributes.get(described) or staged.find_attributes(described, hour)
-            if series.hour != hour or attributes.hour != hour or series.kind is not attributes.kind:
-                stale.append((index, hour, series, attributes))
-            volume = sample.volume
-            if type(volume) is float:
-                digits = None
-            else:
-                volume, digits = volumes.stored(volume)
-            made.append((hour, series.id, at, sample.origin, index, volume, digits, attributes.id, number))
+        for part, first, last in parts(batch):
+            known_series = self._known.series.get(part, {})
+            for index, sample in enumerate(batch.samples[first:last], first):
+                at = sample.timestamp or 0
+                if at < oldest:
+                    refused.append(Refusal(index, EXPIRED, f"{iso(at)} is before {iso(oldest)}"))
+                    continue
+                metadata = sample.resource_metadata
+                if type(metadata) is not Metadata:
+                    metadata = Metadata.of(metadata)
+                hour = at // HOUR
+                identified = (sample.source or "", sample.resource_id, sample.name)
+                series = known_series.get(identified) or staged.find_series(part, identified, hour)
+                described = (
+                    sample.type, sample.unit, sample.project_id, sample.user_id, sample.user_name,
+                    sample.project_name, metadata.json,
+                )  # fmt: skip
+                attributes = known_attributes.get(described) or staged.find_attributes(described, hour)
+                if series.hour != hour or attributes.hour != hour or series.kind is not attributes.kind:
+                    stale.append((index, hour, part, series, attributes))
+                volume = sample.volume
+                if type(volume) is float:
+                    digits = None
+                else:
+                    volume, digits = volumes.stored(volume)
+                made.append(
+                    (hour, series.id, at, sample.origin, index, volume, digits, attributes.id, number)
+                )
         return made, stale, refused
 
 
@@ -258,5 +257,5 @@ def _poll(poll: Poll) -> tuple[Any, ...]:
 
 def _fingerprint(batch: Batch) -> bytes:
     """Tells batches apart by their polls; not by their samples, of which a sink may choose others later."""
-    told = msgspec.msgpack.encode((batch.begun, batch.polls, batch.missed))
+    told = msgspec.msgpack.encode((batch.host, batch.begun, batch.polls, batch.missed))
     return hashlib.blake2b(told, digest_size=8).digest()

@@ -17,7 +17,6 @@ create table agent (
     number integer primary key,
     id text not null,
     epoch text not null,
-    seen integer,
     unique (id, epoch)
 ) strict;
 
@@ -42,13 +41,19 @@ create table series (
     resource_id text not null,
     meter text not null,
     source text not null,
-    polling_source text,
-    pollster text,
     last_hour integer not null,
     unique (resource_id, meter, source)
 ) strict;
 create index series_meter on series (meter);
-create index series_polled on series (polling_source, pollster);
+
+create table provenance (
+    host text not null,
+    polling_source text not null,
+    pollster text not null,
+    series integer not null,
+    last_hour integer not null,
+    primary key (host, polling_source, pollster, series)
+) strict, without rowid;
 
 create table attributes (
     id integer primary key,
@@ -84,6 +89,7 @@ create table sample (
 ) strict, without rowid;
 
 create table poll (
+    host text not null,
     polling_source text not null,
     tick integer not null,
     pollster text not null,
@@ -94,18 +100,19 @@ create table poll (
     outcome text not null,
     reason text not null,
     failed text not null,
-    primary key (polling_source, pollster, tick)
+    primary key (host, polling_source, pollster, tick)
 ) strict, without rowid;
 create index poll_tick on poll (tick);
-create index poll_incomplete on poll (polling_source, pollster, tick) where outcome <> 'complete';
+create index poll_incomplete on poll (host, polling_source, pollster, tick) where outcome <> 'complete';
 
 create table missed (
+    host text not null,
     polling_source text not null,
     start integer not null,
     "end" integer not null,
     ticks integer not null,
     reason text not null,
-    primary key (polling_source, start, "end")
+    primary key (host, polling_source, start, "end")
 ) strict, without rowid;
 """
 
