@@ -68,10 +68,11 @@ class Slow(Publisher):
 """
 
 
-def configure(folder: Path, padding: int = 0) -> Path:
+def configure(folder: Path, padding: int = 0, lines: str = "samples.jsonl") -> Path:
     """A folder with plugins and configuration; returns the config folder.
 
     :param padding: bytes of metadata by which each sample takes more room in the journal
+    :param lines: file of the sink that writes lines
     """
     install(
         folder / "plugins",
@@ -102,7 +103,7 @@ def configure(folder: Path, padding: int = 0) -> Path:
         "sinks": [
             {"name": "store", "publishers": ["store:"]},
             {"name": "lagging", "publishers": ["slow:"], "max_lag": 1 << 28},
-            {"name": "lines", "publishers": ["file:samples.jsonl"]},
+            {"name": "lines", "publishers": [f"file:{lines}"]},
         ],
     }
     (config / "pipeline.yaml").write_text(json.dumps(sinks))

@@ -56,7 +56,7 @@ def fill(folder: Path) -> Path:
 def outage(folder: Path, *, two: bool, kill: bool, seconds: float) -> dict[str, Any]:
     """One run: healthy, full for some seconds, healthy again, ended; the verdict."""
     folder.mkdir()
-    config = configure(folder, PADDING)
+    config = configure(folder, PADDING, f"//{folder}/samples.jsonl")  # not on the disk, which it would fill
     with contextlib.ExitStack() as disks:
         state = disks.enter_context(disk(folder / "state"))
         store = disks.enter_context(disk(folder / "store")) if two else state

@@ -5,7 +5,6 @@ polling source ─ Ticker ─▶ Poller ─▶ accept ─▶ Journal ─offer─
 """
 
 import contextlib
-import fcntl
 import gc
 import logging
 import os
@@ -19,11 +18,12 @@ from pathlib import Path
 
 import msgspec
 
+from meteragent import state_folder
 from meteragent.assembly import Pollsters, Source, make_sources, make_targets, plan_sinks
 from meteragent.batch import Batch, Missed, Poll, Refused
 from meteragent.clock import Clock
 from meteragent.config import Settings
-from meteragent.errors import ConfigError, Unavailable
+from meteragent.errors import Unavailable
 from meteragent.failpoints import reach
 from meteragent.journal import journal
 from meteragent.journal.salvage import salvage
@@ -40,7 +40,7 @@ JOURNAL = "journal.db"
 COLLECT_AFTER = 20_000
 """Objects made before Python looks for garbage in cycles: samples hold none, and each look costs a quiet
 host as much as a tick."""
-QUIET = 2.0
+QUIET = 10.0
 """Seconds without a refusal after which accepting is said to go on: a small batch may fit where a big
 one does not."""
 ROOM = 1.0
@@ -53,8 +53,8 @@ class Agent:
     Life: constructed with the settings, ``start`` once, ``stop`` once.
     """
 
-    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, clock: Clock | None = None, quiet: float = QUIET) -> None:
+        self._settings, self._quiet = settings, quiet
         self._clock = clock or Clock()
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -73,7 +73,7 @@ class Agent:
         """
         sys.setswitchinterval(SWITCH_INTERVAL)
         folder = self._settings.make_state_dir()
-        self._lock = _lock(folder)
+        self._lock = state_folder.lock(folder)
         plugins = Pollsters(self._settings)
         self._plans = plan_sinks(self._settings, plugins)
         targets = [make_targets(self._settings, self._clock, plan.publishers) for plan in self._plans]
@@ -155,7 +155,7 @@ class Agent:
                 LOG.warning("not everything can be accepted now, ticks become gaps: %s", error)
             self._holding, self._held = str(error), self._clock.monotonic()
             raise
-        if self._holding and self._clock.monotonic() - self._held > QUIET:
+        if self._holding and self._clock.monotonic() - self._held > self._quiet:
             LOG.warning("accepting again")
             self._holding = ""
         for sink in self._head:
@@ -221,32 +221,6 @@ class Agent:
         if not account.balanced:
             parts.append("THE ACCOUNT DOES NOT BALANCE")
         return "; ".join(parts)
-
-
-def _lock(folder: Path) -> int:
-    """Take the state folder for this process alone.
-
-    :raises ConfigError: when another agent has it
-    """
-    try:
-        descriptor = os.open(folder / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ConfigError(f"state folder {folder}: {error.strerror}") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.read(descriptor, 32).decode(errors="replace").strip()
-        os.close(descriptor)
-        raise ConfigError(
-            f"state folder {folder} is in use by process {holder or 'unknown'}; "
-            "one agent has it at a time, --state-dir names another one"
-        ) from None
-    try:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    except OSError as error:  # the disk is full; the lock holds all the same
-        LOG.debug("agent.lock: %s", error)
-    return descriptor
 
 
 def shown_store(settings: Settings) -> str:

@@ -12,7 +12,8 @@ from typing import Any
 
 from oslo_config import cfg
 
-from meteragent.config_files import Place, Places, read_places, unreadable
+from meteragent import state_folder
+from meteragent.config_files import Place, Places, check_link, read_places, read_text
 from meteragent.errors import ConfigError
 from meteragent.journal import journal
 from meteragent.plugins import loader
@@ -44,6 +45,7 @@ DEFAULT_OPTS = [
     cfg.StrOpt(
         "pipeline_cfg_file",
         default="pipeline.yaml",
+        regex=r"\S",
         help="YAML document that says which samples go to which sinks. A relative name is looked up in "
         "the config folders.",
     ),
@@ -60,6 +62,7 @@ POLLING_OPTS = [
     cfg.StrOpt(
         "cfg_file",
         default="polling.yaml",
+        regex=r"\S",
         help="YAML document that says what is polled and how often. A relative name is looked up in the "
         "config folders.",
     ),
@@ -131,7 +134,7 @@ class Settings:
         """Name of this host."""
         return str(self.conf.host)
 
-    def document(self, name: str, default: str) -> tuple[str, str]:
+    def document(self, name: str, default: str, option: str = "") -> tuple[str, str]:
         """Text of a YAML document, and the name of its file to show in messages.
 
         The folders of ``--config-dir`` are searched first, then those of the config files, then
@@ -139,34 +142,35 @@ class Settings:
 
         :param name: as the option says it
         :param default: text for a document that is found nowhere and whose option says the default name
+        :param option: the option, for messages
         :raises ConfigError: when it is missing, or no readable UTF-8 text
         """
+        for folder in self.folders:
+            check_link(folder / os.path.expanduser(name))
         path = self.conf.find_file(os.path.expanduser(name))
-        if path is None:
-            if name in BUILT_IN:
-                return default, f"built-in {name}"
-            raise ConfigError(
-                f"{name!r} is not there; looked for in the folders of the config files, then in "
-                f"{_DEFAULT_FOLDERS}"
-            )
-        try:
-            return Path(path).read_bytes().decode("utf-8-sig"), path
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(unreadable(error), file=path) from None
+        if path is not None:
+            return read_text(path), path
+        if name in BUILT_IN:
+            return default, f"built-in {name}"
+        told = f"{option} = {name!r}" if option else repr(name)
+        if os.path.isabs(name):
+            raise ConfigError(f"{told} is not there")
+        raise ConfigError(
+            f"{told} is not there; looked for in the folders of the config files, then in {_DEFAULT_FOLDERS}"
+        )
+
+    @property
+    def folders(self) -> list[Path]:
+        """Those of ``--config-dir``, then those of the config files."""
+        files = [Path(os.path.expanduser(file)).parent for file in self.conf.config_file or ()]
+        return [Path(os.path.expanduser(folder)) for folder in self.conf.config_dir or ()] + files
 
     def make_state_dir(self) -> Path:
         """The state folder, made for this user alone where it is missing.
 
         :raises ConfigError: when it cannot be made
         """
-        try:
-            self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(
-                f"state folder {str(self.state_dir)!r}: {error.strerror}; --state-dir or [agent] state_dir "
-                "names another one"
-            ) from None
-        return self.state_dir
+        return state_folder.make(self.state_dir)
 
 
 _DEFAULT_FOLDERS = f"~/.{PROJECT}, ~, /etc/{PROJECT}, /etc"
@@ -209,6 +213,8 @@ def load(
         place = places.get(("plugins", "disable"), Place("", None, ""))
         raise ConfigError(str(error), file=place.file or None, line=place.line) from None
     _warn_of_unknown(places)
+    if not config_files and not config_dirs:
+        _warn_of_hidden()
     return Settings(conf, _state_dir(conf, places, state_dir))
 
 
@@ -217,11 +223,13 @@ def _files(files: Iterable[str], folders: Iterable[str]) -> list[str]:
 
     :raises ConfigError: when a folder is none
     """
-    found = [os.path.abspath(os.path.expanduser(file)) for file in files]
+    found = [os.path.abspath(os.path.expanduser(file)) if file else file for file in files]
     for folder in folders:
         path = Path(os.path.expanduser(folder))
-        if not path.is_dir():
+        if not folder or not path.is_dir():
             raise ConfigError(f"config folder {folder!r} is {'no folder' if path.exists() else 'not there'}")
+        if not os.access(path, os.R_OK | os.X_OK):  # else it would seem to be empty
+            raise ConfigError(f"config folder {folder!r}: permission denied")
         found += sorted(str(file.absolute()) for file in path.glob("*.conf"))
     return found
 
@@ -245,9 +253,18 @@ def _check(conf: cfg.ConfigOpts, places: Places) -> None:
             # oslo.config reads an empty number as none at all, and takes nan and inf for numbers
             usable = value is not None or opt.default is None
             if usable and not (isinstance(value, float) and not math.isfinite(value)):
-                continue
-            reason = ""
+                if _is_text(value):
+                    continue
+                reason = "is no UTF-8 text"
+            else:
+                reason = ""
         raise _bad(group, opt, places, reason or f"allowed: {_allowed(opt)}")
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it has no bytes in it that are no text, as the environment and a host's name may have."""
+    texts = value if isinstance(value, list) else [value]
+    return not any("\ud800" <= letter <= "\udfff" for text in texts for letter in str(text))
 
 
 def _bad(group: str, opt: cfg.Opt, places: Places, reason: str) -> ConfigError:
@@ -298,19 +315,30 @@ def _warn_of_unknown(places: Places) -> None:
                 "%s:%s: [%s] %s is no option and is ignored; options there: %s",
                 place.file, place.line, group, name, ", ".join(sorted(known[group])),
             )  # fmt: skip
+    for variable in os.environ:
+        name, _, option = variable.removeprefix("OS_").partition("__")
+        for group, options in known.items():
+            if variable.startswith("OS_") and name == group.upper() and option.lower() not in options:
+                LOG.warning(
+                    "environment variable %s: [%s] has no such option; options there: %s",
+                    variable, group, ", ".join(sorted(options)),
+                )  # fmt: skip
+
+
+def _warn_of_hidden() -> None:
+    """Name each default folder that may hold a configuration but cannot be looked into."""
+    for folder in (os.path.expanduser(f"~/.{PROJECT}"), f"/etc/{PROJECT}"):
+        if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK):
+            LOG.warning("config folder %s: permission denied; what it may hold is ignored", folder)
 
 
 def _state_dir(conf: cfg.ConfigOpts, places: Places, argument: str | None) -> Path:
     if argument is not None:
-        return Path(os.path.abspath(os.path.expanduser(argument)))
+        return state_folder.checked(argument)
     option = conf.agent.state_dir
-    if option is not None:
-        path = Path(os.path.expanduser(option))
-        if not path.is_absolute():
-            opt = next(opt for opt in AGENT_OPTS if opt.dest == "state_dir")
-            raise _bad("agent", opt, places, "allowed: an absolute path")
-        return path
-    if os.geteuid() == 0:
-        return Path("/var/lib", PROJECT)
-    base = Path(os.environ.get("XDG_STATE_HOME", ""))
-    return (base if base.is_absolute() else Path(os.path.expanduser("~/.local/state"))) / PROJECT
+    if option is None:
+        return state_folder.default(PROJECT)
+    if not os.path.isabs(os.path.expanduser(option)):
+        opt = next(opt for opt in AGENT_OPTS if opt.dest == "state_dir")
+        raise _bad("agent", opt, places, "allowed: an absolute path")
+    return state_folder.checked(option)

@@ -25,7 +25,9 @@ def default(name: str) -> Path:
     if not base.is_absolute():
         base = Path(os.path.expanduser("~/.local/state"))
     if not base.is_absolute():
-        raise ConfigError("no home folder is known to keep state in; --state-dir or [agent] state_dir names one")
+        raise ConfigError(
+            "no home folder is known to keep state in; --state-dir or [agent] state_dir names one"
+        )
     return checked(str(base / name))
 
 
@@ -45,7 +47,7 @@ def checked(text: str) -> Path:
         fault = "is no folder"
     else:
         return path
-    raise ConfigError(f"state folder {text or str(path):.200!r}: {fault}; {_ADVICE}".replace("'/'", "''"))
+    raise ConfigError(f"state folder {text[:200]!r}: {fault}; {_ADVICE}")
 
 
 def make(path: Path) -> Path:
@@ -73,13 +75,12 @@ def lock(path: Path) -> int:
 
     :raises ConfigError: when another agent has it
     """
-    note: int | None = None
     try:
-        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         # no link: what it leads to would be overwritten
         note = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise ConfigError(f"state folder {error.filename}: {error.strerror}") from None
+        raise ConfigError(f"{error.filename}: {error.strerror}; {_ADVICE}") from None
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.ftruncate(note, 0)

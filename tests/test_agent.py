@@ -9,7 +9,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from meteragent.agent import QUIET, Agent
+from meteragent.agent import Agent
 from meteragent.batch import Batch, Begun, Missed, Provenance
 from meteragent.config import Settings, load
 from meteragent.errors import ConfigError, Unavailable
@@ -48,7 +48,7 @@ def running() -> Iterator[Callable[[Settings], Agent]]:
     agents: list[Agent] = []
 
     def start(settings: Settings) -> Agent:
-        agent = Agent(settings)
+        agent = Agent(settings, quiet=0.05)
         agents.append(agent)
         agent.start()
         return agent
@@ -180,7 +180,7 @@ def test_while_the_journal_holds_it_is_said_once_and_when_it_goes_on(
         assert "not everything is accepted: journal full" in agent.account_line()
         (settings.state_dir / "missing").mkdir()
         until(lambda: not status.read(settings.state_dir / "journal.db").sinks[0].pending, 40)
-        time.sleep(QUIET)
+        time.sleep(0.1)
         agent.accept(Batch(samples))
     said = [record.getMessage() for record in caplog.records]
     assert sum("not everything can be accepted now" in text for text in said) == 1

@@ -49,7 +49,7 @@ def layer(name: str) -> int:
     if parts[0] in STAGES:
         driver = parts[0] == "storage" and len(parts) > 2
         return 2 if driver or name in entry_points() or len(parts) == 1 else 3
-    return {"config": 4, "config_files": 4, "assembly": 4, "agent": 4}.get(parts[0], 5)
+    return {"config": 4, "config_files": 4, "state_folder": 4, "assembly": 4, "agent": 4}.get(parts[0], 5)
 
 
 @pytest.mark.parametrize("name", sorted(FILES))

@@ -64,7 +64,7 @@ class Program(App):
         super().__init__(
             description="Meter this machine and others, keep each sample once, tell how much was used.",
             version=importlib.metadata.version(NAME),
-            command_manager=CommandManager("meteragent.cli"),
+            command_manager=_commands(),
             deferred_help=True,  # else --help behind a command's name would show this help
         )
         self.command_manager.add_command("help", Help)
@@ -165,6 +165,25 @@ class Program(App):
         meant = meant or difflib.get_close_matches(typed, names) or difflib.get_close_matches(words[0], names)
         advice = f"perhaps: {', '.join(meant)}" if meant else f"{NAME} --help lists them"
         self.parser.exit(2, f"{NAME}: {typed!r} is no command; {advice}\n")
+
+
+def _commands() -> CommandManager:
+    """The commands that are installed.
+
+    :raises MeteragentError: when Python cannot read what is installed
+    """
+    try:
+        return CommandManager("meteragent.cli")
+    except UnicodeDecodeError as error:
+        for distribution in importlib.metadata.distributions():
+            try:
+                distribution.entry_points  # noqa: B018  it is read here
+            except UnicodeDecodeError:
+                place = getattr(distribution, "_path", "an installed distribution")
+                raise MeteragentError(
+                    f"{place}: entry_points.txt is no UTF-8 text: {error}; install it again"
+                ) from None
+        raise
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 from stevedore.named import NamedExtensionManager
 
+from meteragent.errors import PluginError
+
 POLLSTER, DISCOVERY, PUBLISHER, STORAGE = "pollster", "discovery", "publisher", "storage"
 GROUPS = {
     POLLSTER: "meteragent.poll",
@@ -37,6 +39,10 @@ class Found(msgspec.Struct, frozen=True, order=True):
 
     def load(self) -> Any:
         """Import its module and get the object; foreign code, raises what it likes."""
+        if importlib.metadata.EntryPoint.pattern.match(self.value) is None:
+            raise PluginError(
+                f"wanted package.module:attribute as its entry point; found {self.value!r:.100}"
+            )
         return importlib.metadata.EntryPoint(self.name, self.value, self.namespace).load()
 
 
@@ -70,10 +76,17 @@ def find(kind: str, namespaces: Iterable[str] = ()) -> list[Found]:
             name,
             entry.name,
             entry.value,
-            entry.dist.name if entry.dist else "",
-            entry.dist.version if entry.dist else "",
+            *_origin(entry),
         )
         for name in groups
         for entry in _EntryPoints(name).list_entry_points()
     }
     return sorted(found)
+
+
+def _origin(entry: importlib.metadata.EntryPoint) -> tuple[str, str]:
+    """Name and version of the distribution that brings it, as far as they can be read."""
+    try:
+        return (entry.dist.name or "", entry.dist.version or "") if entry.dist else ("", "")
+    except (LookupError, OSError, ValueError):  # whatever damage there is in a foreign METADATA
+        return "", ""

@@ -1,7 +1,10 @@
 """Makes plugins out of what the catalog found, so that a broken one is named and harms no other."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+import signal
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
@@ -15,6 +18,9 @@ from meteragent.plugins.contracts import CONTRACTS
 from meteragent.plugins.reason import one_line
 
 LOG = logging.getLogger(__name__)
+
+PATIENCE = 5.0
+"""Seconds that loading a plugin may take before it is told that it lasts."""
 
 OPTS = [
     cfg.ListOpt(
@@ -113,7 +119,9 @@ def load_one(kind: str, name: str, values: Mapping[str, Any], disabled: Sequence
         raise
     except PluginError as error:
         raise PluginError(f"{found[0].label}: {error}") from None
-    except (Exception, SystemExit) as error:  # boundary: import, constructor and attributes of a plugin
+    except BaseException as error:  # boundary: import, constructor and attributes of a plugin
+        if _by_user(error):
+            raise
         raise PluginError(f"{found[0].label}: {one_line(error)}") from error
 
 
@@ -129,7 +137,9 @@ def _loaded(found: Found, others: Iterable[Found], values: Mapping[str, Any]) ->
             state, reason = "unavailable", " ".join(str(error).split())
         except PluginError as error:
             reason = str(error)
-        except (Exception, SystemExit) as error:  # boundary: import, constructor and attributes of a plugin
+        except BaseException as error:  # boundary: import, constructor and attributes of a plugin
+            if _by_user(error):
+                raise
             LOG.debug("%s cannot be loaded", found.label, exc_info=True)
             reason = one_line(error)
     if state == "failed":
@@ -141,13 +151,34 @@ def _loaded(found: Found, others: Iterable[Found], values: Mapping[str, Any]) ->
 
 def _made(found: Found, values: Mapping[str, Any]) -> Any:
     """An instance that keeps the contract of its kind."""
-    factory = found.load()
-    if not callable(factory):
-        raise PluginError(f"wanted a class at {found.value}; found {factory!r:.60}")
-    values = {"log": logging.getLogger(f"meteragent.{found.kind}.{found.name}"), **values}
-    made = bind(factory, values)(values)
-    CONTRACTS[found.kind].check(made)
+    with _patience(found):
+        factory = found.load()
+        if not callable(factory):
+            raise PluginError(f"wanted a class at {found.value}; found {factory!r:.60}")
+        values = {"log": logging.getLogger(f"meteragent.{found.kind}.{found.name}"), **values}
+        made = bind(factory, values)(values)
+        CONTRACTS[found.kind].check(made)
     return made
+
+
+@contextmanager
+def _patience(found: Found) -> Iterator[None]:
+    """Name the plugin that everything waits for, when that takes long."""
+    told = "%s has not been loaded after %g s, which everything waits for"
+    timer = threading.Timer(PATIENCE, LOG.warning, (told, found.label, PATIENCE))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _by_user(error: BaseException) -> bool:
+    """Whether it is Ctrl-C and no fault of the plugin's; the agent handles that otherwise."""
+    return isinstance(error, KeyboardInterrupt) and (
+        signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
 
 
 def _clash(found: Found, others: Iterable[Found]) -> str:

@@ -131,7 +131,10 @@ def test_a_wrong_argument_ends_the_call_with_2(program: Program, args: list[str]
 def test_a_time_without_a_zone_is_refused_saying_how(program: Program) -> None:
     """Which zone was meant is not guessed."""
     ended = program("gap", "list", "--start", "2026-01-31T12:00:00")
-    assert "argument --start: '2026-01-31T12:00:00' names no time zone; write it such as 2026-01-31T12:00:00Z" in ended.err
+    assert (
+        "argument --start: '2026-01-31T12:00:00' names no time zone; write it such as 2026-01-31T12:00:00Z"
+        in ended.err
+    )
 
 
 def test_an_error_is_one_line_and_exit_code_1(program: Program, config: Path) -> None:

@@ -179,7 +179,7 @@ class Staged:
         """
         series_hours: dict[int, int] = {}
         attributes_hours: dict[int, int] = {}
-        provenance_hours: dict[tuple[str, str, str, int], int] = {}
+        brought: list[tuple[str, str, str, int, int]] = []
         samples, meters = self._batch.samples, self._known.meters
         for index, hour, part, series, attributes in stale:
             if index in ignored or attributes.kind is None:
@@ -188,8 +188,7 @@ class Staged:
             if hour > series.hour:
                 series_hours[series.id] = max(hour, series_hours.get(series.id, NEVER))
             if part is not None and (hour > series.hour or series.kind is None):
-                origin = (*part, series.id)
-                provenance_hours[origin] = max(hour, provenance_hours.get(origin, NEVER))
+                brought.append((*part, series.id, hour))
             if hour > attributes.hour:
                 attributes_hours[attributes.id] = max(hour, attributes_hours.get(attributes.id, NEVER))
             meter = (samples[index].name, *attributes.kind)
@@ -200,7 +199,7 @@ class Staged:
                 f"update {table} set last_hour = max(last_hour, ?2) where id = ?1", hours.items()
             )
         self._connection.executemany(_METER, ((*key, hour) for key, hour in self.meters.items()))
-        self._connection.executemany(_PROVENANCE, ((*key, hour) for key, hour in provenance_hours.items()))
+        self._connection.executemany(_PROVENANCE, brought)
 
     def drop_unused(self, used: set[int]) -> None:
         """Undo the attributes that were added for samples that were not stored."""
