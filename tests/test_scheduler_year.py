@@ -17,7 +17,7 @@ YEAR = 365 * 24 * 3600
 SEED = 20_260_101
 
 
-class Crash(Exception):
+class Crash(BaseException):
     """The agent dies in a poll."""
 
 
