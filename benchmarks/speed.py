@@ -2,57 +2,43 @@
 
     python -m benchmarks.speed [SAMPLES]
 
-The head path is a whole agent as a process: scheduler, poller, journal with digest, hand-over, store,
-trimming. Its pollsters yield 10,000 resources x 10 meters with 10,000 distinct metadata as fast as
-they are asked. The reference in the same run is bare SQLite: the same rows, ready made, by executemany.
+The head path is a whole agent in a process of its own: scheduler, poller, journal with digest,
+hand-over, store, trimming. Its pollster yields 10,000 resources x 10 meters with 10,000 distinct
+metadata as fast as it is asked, at ticks a minute apart on a clock that does not wait. The reference in
+the same run is bare SQLite: the same rows, ready made, by executemany.
 """
 
-import json
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
 
-from benchmarks.plugin_folder import command, environment, install
-from meteragent.batch import Batch
+from benchmarks.plugin_folder import environment
+from meteragent.agent import Agent
+from meteragent.batch import Batch, Missed
+from meteragent.clock import SECOND, Clock
+from meteragent.config import load
 from meteragent.errors import NotFound
 from meteragent.journal import status
 from meteragent.journal.journal import Journal, Settings
 from meteragent.pipeline.sink import Sink, Target
+from meteragent.pollsters.ancestor import Manager
+from meteragent.pollsters.definition import merged, parse
+from meteragent.pollsters.limits import Limits
+from meteragent.pollsters.poller import Poller
 from meteragent.sample import Sample, accepted
+from meteragent.scheduler import Schedule, Ticker
 from meteragent.storage.sqlite.driver import SQLiteDriver
 
 RESOURCES, METERS, BATCH = 10_000, 10, 10_000
-SOURCES = 2
 GOAL_HEAD, GOAL_CATCH_UP, GOAL_PSS = 150_000, 100_000, 150
-
-PLUGIN = f"""
-from meteragent.sample import Sample
-
-RESOURCES = [f"resource-{{number:05d}}" for number in range({RESOURCES})]
-METADATA = [
-    {{"host": f"h{{number % 50}}", "flavor": "m1.small", "name": name, "az": "a", "image": "x"}}
-    for number, name in enumerate(RESOURCES)
-]
-METERS = tuple(f"meter.{{number}}" for number in range({METERS}))
-
-
-class Fast:
-    def get_samples(self, at):
-        volume = float(at % 1000)
-        for resource, metadata in zip(RESOURCES, METADATA):
-            for meter in METERS:
-                yield Sample(
-                    name=meter, type="cumulative", unit="B", volume=volume, user_id="u", project_id="p",
-                    resource_id=resource, resource_metadata=metadata,
-                )
-"""
 
 
 def pss(pid: int) -> float:
@@ -65,20 +51,14 @@ def pss(pid: int) -> float:
 
 def head(folder: Path, samples: int) -> tuple[float, float, float, int]:
     """Samples a second, the largest and the last PSS in MB, and what a plain SQL client counts."""
-    names = [f"fast{number}" for number in range(SOURCES)]
-    install(folder / "plugins", "fast", PLUGIN, {"meteragent.poll.fast": dict.fromkeys(names, "Fast")})
-    config = folder / "etc"
-    config.mkdir()
-    (config / "meteragent.conf").write_text("[polling]\nnamespaces = fast\ntimeout = 60\n")
-    # one source each, so that another polls while one waits for its next tick
-    # two, so that one polls while the other waits for its next tick; each selects its pollster by name
-    sources = [{"name": name, "interval": 1, "meters": [name], "resources": [name]} for name in names]
-    (config / "polling.yaml").write_text(json.dumps({"sources": sources}))
     state = folder / "state"
+    folder.joinpath("etc").mkdir()
+    (folder / "etc" / "polling.yaml").write_text("sources: []\n")
     agent = subprocess.Popen(
-        command("run", "--config-dir", config, "--state-dir", state),
-        env=environment(folder / "plugins"), stdout=subprocess.DEVNULL,
-    )  # fmt: skip
+        [sys.executable, "-m", "benchmarks.speed", "--head", str(folder)],
+        env=environment(),
+        stdin=subprocess.PIPE,
+    )
     began, first, largest, done = 0.0, 0, 0.0, 0
     while done < samples:
         time.sleep(0.25)
@@ -92,12 +72,75 @@ def head(folder: Path, samples: int) -> tuple[float, float, float, int]:
             began, first = time.monotonic(), done
     rate = (done - first) / (time.monotonic() - began)
     last = pss(agent.pid)
-    agent.send_signal(signal.SIGINT)
-    agent.wait(30)
+    agent.communicate()  # the end of its input ends it
     client = sqlite3.connect(state / "samples.db")
     counted = client.execute("select count(*) from sample").fetchone()[0]
     client.close()
     return rate, largest, last, int(counted)
+
+
+class Stepping(Clock):
+    """A clock on which waiting takes no time: the ticks of a minutely source come one upon the other."""
+
+    def __init__(self) -> None:
+        self._now = Clock().wall()
+
+    def wall(self) -> int:
+        """As far as was waited."""
+        return self._now
+
+    def monotonic(self) -> float:
+        """As far as was waited."""
+        return self._now / SECOND
+
+    def wait(self, seconds: float) -> None:
+        """Let so much time be over."""
+        self._now += round(seconds * SECOND)
+
+
+class Fast:
+    """Yields 10 meters of 10,000 resources with metadata of their own as fast as it is asked."""
+
+    meters = tuple(f"meter.{number}" for number in range(METERS))
+    resources = tuple(f"resource-{number:05d}" for number in range(RESOURCES))
+    metadata = tuple(
+        {"host": f"h{number % 50}", "flavor": "m1.small", "name": name, "az": "a", "image": "x"}
+        for number, name in enumerate(resources)
+    )
+
+    def get_samples(self, at: int) -> Iterator[Sample]:
+        """All of them."""
+        volume = float(at % 1000)
+        for resource, metadata in zip(self.resources, self.metadata, strict=True):
+            for meter in self.meters:
+                yield Sample(
+                    name=meter, type="cumulative", unit="B", volume=volume, user_id="u", project_id="p",
+                    resource_id=resource, resource_metadata=metadata,
+                )  # fmt: skip
+
+
+def run_agent(folder: Path) -> None:
+    """An agent with one polling source of 60 s, whose ticks do not wait; until the input ends."""
+    agent = Agent(load([], [str(folder / "etc")], str(folder / "state")))
+    agent.start()
+    (source,) = merged(parse("sources: [{name: fast, interval: 60, meters: ['*']}]", "polling.yaml")[0])
+    poller = Poller(source, {"fast": Fast()}, Manager(None), agent.accept, limits=Limits(timeout=60.0))
+    clock, stopping = Stepping(), threading.Event()
+    schedule = Schedule("fast", 60, 0, clock)
+
+    def miss(missed: Missed) -> None:
+        agent.accept(Batch(missed=[missed]))
+
+    def wait(seconds: float) -> bool:
+        clock.wait(seconds)
+        return stopping.is_set()
+
+    ticker = threading.Thread(target=Ticker(schedule, poller.poll, miss).run, args=(wait,))
+    ticker.start()
+    sys.stdin.read()
+    stopping.set()
+    ticker.join()
+    agent.stop()
 
 
 def catch_up(folder: Path, samples: int) -> float:
@@ -167,6 +210,8 @@ def bare(folder: Path, samples: int) -> float:
 
 def main() -> None:
     """Print the figures beside their goals and as ratios to the bare reference."""
+    if sys.argv[1:2] == ["--head"]:
+        return run_agent(Path(sys.argv[2]))
     samples = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000_000
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,22 +1,28 @@
 """The SQLite file: made private, opened on first use and again after a failure, its errors in one line."""
 
 import contextlib
+import ctypes
 import errno
+import logging
 import os
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import apsw
 
 from meteragent import errors
 from meteragent.storage.sqlite import schema
 
+LOG = logging.getLogger(__name__)
+
 OLDEST_SQLITE = (3, 51, 3)
 """Before it, two processes that checkpoint at once could damage the file."""
 BUSY_SECONDS = 5.0
 
-_WRITER_CACHE = 32 << 20
+_WRITER_CACHE = 16 << 20
 _READER_CACHE = 16 << 20
 _PAGE = 4096
 _LARGEST_WAL = 20_000 * _PAGE
@@ -105,7 +111,12 @@ class Store:
 
     def _opened(self) -> apsw.Connection:
         if self._connection is not None and self._inode != _inode(self.path):
-            self.close()  # removed or replaced: writing on would go to a file without a name
+            if not self._read_only:
+                LOG.warning(
+                    "storage %s: the file was removed or replaced while in use; what it held is not in the"
+                    " one that has its name now", self.path,
+                )  # fmt: skip
+            self.close()  # writing on would go to a file without a name
         if self._connection is None:
             if self._read_only and not self.path.exists():
                 raise errors.NotFound(f"storage {self.path}: does not exist yet; the agent makes it")
@@ -124,8 +135,22 @@ class Store:
     def _connect(self) -> apsw.Connection:
         if self.path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        mode = apsw.SQLITE_OPEN_READONLY if self._read_only else apsw.SQLITE_OPEN_READWRITE
-        return apsw.Connection(str(self.path), flags=mode)
+        if not self._read_only:
+            return apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
+        if _never_changes(self.path):  # else SQLite would make files beside it, and cannot
+            address = f"file:{quote(str(self.path))}?immutable=1"
+            return apsw.Connection(address, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+        return apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY)
+
+    def check_regular(self) -> None:
+        """See that the file, where there is one, can be a database.
+
+        :raises ConfigError: when it is a device or the like, which only a person can mend
+        """
+        with contextlib.suppress(OSError):
+            mode = self.path.stat().st_mode
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                raise errors.ConfigError(f"storage {self.path}: is no regular file")
 
     def _prepare(self, connection: apsw.Connection) -> None:
         connection.set_busy_timeout(int(self._patience * 1000))
@@ -147,6 +172,10 @@ class Store:
         connection.execute("pragma synchronous = full")
         connection.execute(f"pragma cache_size = -{_WRITER_CACHE >> 10}")
         connection.wal_autocheckpoint(_log_pages(self.path))
+        # the companions stay, empty, when the last one closes it: one who may only read cannot make them
+        keep = ctypes.c_int(1)
+        connection.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, ctypes.addressof(keep))
+        connection.execute(f"pragma journal_size_limit = {_LARGEST_WAL}")
         # after a full disk the log may be what fills it: what it holds goes into the file where it can
         with contextlib.suppress(apsw.FullError, apsw.BusyError):
             connection.wal_checkpoint()
@@ -162,6 +191,8 @@ class Store:
             if not isinstance(error, apsw.BusyError | apsw.LockedError):
                 self.close()
             reason = next((reason for kinds, reason in _REASONS if isinstance(error, kinds)), "failed")
+            if self._read_only and isinstance(error, apsw.ReadOnlyError | apsw.CantOpenError):
+                reason = "cannot be read by this user, who may not make files beside it"
             raise errors.Unavailable(f"storage {self.path}: {reason}: {error}") from None
         except OSError as error:
             raise errors.Unavailable(
@@ -175,6 +206,12 @@ def _inode(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return (found.st_dev, found.st_ino)
+
+
+def _never_changes(path: Path) -> bool:
+    """Whether the file lies on a read-only file system, with nothing of it left in a write-ahead log."""
+    log = Path(f"{path}-wal")
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY) and not (log.exists() and log.stat().st_size)
 
 
 def _make_private(path: Path) -> None:
