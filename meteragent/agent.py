@@ -8,7 +8,7 @@ import contextlib
 import gc
 import logging
 import os
-import re
+import shlex
 import sys
 import threading
 import time
@@ -30,6 +30,7 @@ from meteragent.journal.salvage import salvage
 from meteragent.journal.schema import COUNTS
 from meteragent.pipeline.definition import SinkDefinition
 from meteragent.pipeline.sink import Sink, Target
+from meteragent.plain import printable, without_password
 
 LOG = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class Agent:
         self._holding, self._held = "", 0.0
         self._lock: int | None = None
         self._plans: list[SinkDefinition] = []
+        self._new = False
 
     def start(self) -> None:
         """Build everything and begin to poll.
@@ -76,7 +78,8 @@ class Agent:
         self._lock = state_folder.lock(folder)
         plugins = Pollsters(self._settings)
         self._plans = plan_sinks(self._settings, plugins)
-        targets = [make_targets(self._settings, self._clock, plan.publishers) for plan in self._plans]
+        targets = make_targets(self._settings, self._clock, self._plans)
+        self._new = not (folder / JOURNAL).exists()
         self._journal = self._open_journal(folder / JOURNAL)
         self._sinks = self._make_sinks(targets)
         self._head = [sink for sink in self._sinks if sink.mode == "hold"]
@@ -184,16 +187,18 @@ class Agent:
     def greeting(self) -> str:
         """What is metered, where it is kept, how to ask."""
         meters = sorted(set().union(*(source.meters for source in self._sources)))
-        example = meters[0] if meters else "METER"
+        example = shlex.quote(meters[0]) if meters else "METER"
         every = ", ".join(f"{source.name} every {source.interval} s" for source in self._sources) or "nothing"
         folder, store = self._settings.state_dir, shown_store(self._settings)
-        lines = [f"meteragent polls {len(meters)} meters: {every}"]
+        journal = f"the journal in {folder}{', which is new,' if self._new else ''}"
         sinks = ", ".join(f"{plan.name} ({', '.join(plan.publishers)})" for plan in self._plans) or "no sink"
-        lines.append(f"sends them through the journal in {folder} to {sinks}; store: is {store}")
-        lines.append(
-            f"ask with: meteragent --state-dir {folder} meter list | sample list -m {example} | gap list"
-        )
-        return "\n".join(lines)
+        lines = [
+            f"meteragent polls {len(meters)} meters: {every}",
+            f"sends them through {journal} to {without_password(sinks)}; store: is {store}",
+            f"ask with: meteragent --state-dir {shlex.quote(str(folder))} meter list"
+            f" | sample list -m {example} | gap list",
+        ]
+        return "\n".join(map(printable, lines))
 
     def account_line(self) -> str:
         """The account in one line, and what is wrong at present."""
@@ -220,10 +225,9 @@ class Agent:
             parts.append(f"not everything is accepted: {self._holding}")
         if not account.balanced:
             parts.append("THE ACCOUNT DOES NOT BALANCE")
-        return "; ".join(parts)
+        return printable("; ".join(parts))
 
 
 def shown_store(settings: Settings) -> str:
     """The URL of the store without a password in it."""
-    connection: str = settings.conf.storage.connection
-    return re.sub(r"(//[^/@:]*):[^/]*@", r"\1:***@", connection)
+    return without_password(settings.conf.storage.connection)

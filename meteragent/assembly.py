@@ -1,8 +1,11 @@
 """Makes sources and sinks out of the configuration and the plugins found; the agent then runs them."""
 
+import contextlib
 import itertools
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,11 +15,12 @@ from meteragent.batch import Missed, Published
 from meteragent.clock import Clock
 from meteragent.config import Settings
 from meteragent.discovery.discoverer import Discoverer
-from meteragent.errors import ConfigError
+from meteragent.errors import ConfigError, MeteragentError
 from meteragent.pipeline.definition import DEFAULT as DEFAULT_PIPELINE
 from meteragent.pipeline.definition import SinkDefinition
 from meteragent.pipeline.definition import parse as parse_pipeline
 from meteragent.pipeline.sink import Target
+from meteragent.plain import without_password
 from meteragent.plugins import catalog, loader
 from meteragent.plugins.bind import bind
 from meteragent.plugins.contracts import PUBLISH
@@ -33,6 +37,12 @@ from meteragent.scheduler import Schedule, Ticker, offset
 from meteragent.selection import Selection
 
 LOG = logging.getLogger(__name__)
+
+BESIDE = ("", "-wal", "-shm", "-journal", "-agents")
+"""Endings of the files that belong together."""
+STORE = "[storage] connection"
+OWN_FILES = ("agent.lock", *(f"journal.db{suffix}" for suffix in BESIDE))
+"""Files in the state folder that no plugin may write to."""
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -86,7 +96,7 @@ def polling_sources(settings: Settings) -> list[PollingSource]:
 
     :raises ConfigError: when it cannot be used
     """
-    text, file = settings.document(settings.conf.polling.cfg_file, DEFAULT_POLLING)
+    text, file = settings.document(settings.conf.polling.cfg_file, DEFAULT_POLLING, "[polling] cfg_file")
     sources, warnings = parse_polling(text, file)
     for warning in warnings:
         LOG.warning("%s", warning)
@@ -141,7 +151,9 @@ def plan_sinks(settings: Settings, plugins: Pollsters | None = None) -> list[Sin
 
     :raises ConfigError: when it cannot be used
     """
-    text, file = settings.document(settings.conf.pipeline_cfg_file, DEFAULT_PIPELINE)
+    text, file = settings.document(
+        settings.conf.pipeline_cfg_file, DEFAULT_PIPELINE, "[DEFAULT] pipeline_cfg_file"
+    )
     pipeline, warnings = parse_pipeline(text, file)
     for warning in warnings:
         LOG.warning("%s", warning)
@@ -161,22 +173,55 @@ def plan_sinks(settings: Settings, plugins: Pollsters | None = None) -> list[Sin
     return pipeline.sinks
 
 
-def make_targets(settings: Settings, clock: Clock, urls: Sequence[str]) -> list[Target]:
-    """The publishers of a sink; one URL named twice is one publisher.
+def make_targets(settings: Settings, clock: Clock, sinks: Sequence[SinkDefinition]) -> list[list[Target]]:
+    """The publishers of each sink; one URL named twice in it is one publisher.
 
-    :raises ConfigError: when one is not installed or cannot use its URL
+    :raises ConfigError: when one is not installed, cannot use its URL, or would write to a file of another
     :raises PluginError: when one cannot be loaded
     """
-    targets = []
-    for url in dict.fromkeys(urls):
-        scheme = urlsplit(url).scheme
-        values = _values(settings, clock, url)
-        if scheme == "store":
-            values["driver"] = make_driver(settings, clock)
-        publisher = loader.load_one(catalog.PUBLISHER, scheme, values, settings.conf.plugins.disable)
-        publish: Callable[[Mapping[str, Any]], Published | None] = bind(publisher.publish, PUBLISH)
-        targets.append(Target(url, publish, publisher.close))
+    owners = {Path(os.path.realpath(settings.state_dir / name)): "the agent" for name in OWN_FILES}
+    store = None
+    with contextlib.suppress(MeteragentError):  # it is told where it is needed
+        store = make_driver(settings, clock, read_only=True)
+        store.close()
+    _own(store, STORE, owners)
+    targets: list[list[Target]] = []
+    for sink in sinks:
+        urls = {url: urlsplit(url).scheme for url in sink.publishers}
+        drivers = {url: make_driver(settings, clock) for url, scheme in urls.items() if scheme == "store"}
+        try:
+            targets.append([_target(settings, clock, url, drivers.get(url), owners) for url in urls])
+        except ConfigError as error:
+            raise ConfigError(f"sink {sink.name!r}: {error}", file=sink.file, line=sink.line) from None
     return targets
+
+
+def _target(settings: Settings, clock: Clock, url: str, driver: Any, owners: dict[Path, str]) -> Target:
+    """A publisher; the file that it writes to is added to those that have an owner."""
+    values = {**_values(settings, clock, url), "driver": driver}
+    if driver is None:
+        del values["driver"]
+    publisher = loader.load_one(
+        catalog.PUBLISHER, urlsplit(url).scheme, values, settings.conf.plugins.disable
+    )
+    _own(publisher, f"publisher {without_password(url)!r}", owners)
+    publish: Callable[[Mapping[str, Any]], Published | None] = bind(publisher.publish, PUBLISH)
+    return Target(url, publish, publisher.close)
+
+
+def _own(plugin: Any, told: str, owners: dict[Path, str]) -> None:
+    """Note whose the file is that a plugin names as its ``path``; SQLite has others beside it.
+
+    :raises ConfigError: when it is another's
+    """
+    path = getattr(plugin, "path", None)
+    if not isinstance(path, Path):
+        return
+    for suffix in BESIDE:
+        file = Path(os.path.realpath(f"{path}{suffix}"))
+        owner = owners.setdefault(file, told)
+        if owner != told:
+            raise ConfigError(f"{told} would write to {path}, which is a file of {owner}")
 
 
 def make_driver(settings: Settings, clock: Clock, *, read_only: bool = False) -> Any:

@@ -218,14 +218,16 @@ def load(
     return Settings(conf, _state_dir(conf, places, state_dir))
 
 
-def _files(files: Iterable[str], folders: Iterable[str]) -> list[str]:
+def _files(files: Sequence[str], folders: Iterable[str]) -> list[str]:
     """The config files, as oslo.config goes through them.
 
     :raises ConfigError: when a folder is none
     """
-    found = [os.path.abspath(os.path.expanduser(file)) if file else file for file in files]
+    if "" in files:
+        raise ConfigError("config file '' names no file")
+    found = [state_folder.absolute(file) for file in files]
     for folder in folders:
-        path = Path(os.path.expanduser(folder))
+        path = Path(state_folder.absolute(folder))
         if not folder or not path.is_dir():
             raise ConfigError(f"config folder {folder!r} is {'no folder' if path.exists() else 'not there'}")
         if not os.access(path, os.R_OK | os.X_OK):  # else it would seem to be empty

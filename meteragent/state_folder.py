@@ -36,7 +36,7 @@ def checked(text: str) -> Path:
 
     :raises ConfigError: when it cannot be a folder
     """
-    path = Path(os.path.abspath(os.path.expanduser(text)))
+    path = Path(absolute(text))
     if not text:
         fault = "names no folder"
     elif text[0] == "~" and os.path.expanduser(text) == text:
@@ -48,6 +48,17 @@ def checked(text: str) -> Path:
     else:
         return path
     raise ConfigError(f"state folder {text[:200]!r}: {fault}; {_ADVICE}")
+
+
+def absolute(text: str) -> str:
+    """A path as it is seen from anywhere.
+
+    :raises ConfigError: when the folder that it is relative to was removed
+    """
+    try:
+        return os.path.abspath(os.path.expanduser(text))
+    except FileNotFoundError:
+        raise ConfigError(f"{text[:200]!r} is below the current folder, which was removed") from None
 
 
 def make(path: Path) -> Path:

@@ -10,7 +10,18 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "meteragent"
 STAGES = ("discovery", "pollsters", "notifications", "pipeline", "publishers", "storage")
-VOCABULARY = {"errors", "clock", "sample", "batch", "wire", "failpoints", "documents", "selection", "event"}
+VOCABULARY = {
+    "errors",
+    "clock",
+    "sample",
+    "batch",
+    "wire",
+    "failpoints",
+    "documents",
+    "selection",
+    "event",
+    "plain",
+}
 LONGEST_FILE, LONGEST_FUNCTION = 350, 50
 
 FILES = {

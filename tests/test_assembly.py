@@ -111,3 +111,55 @@ def test_a_store_that_cannot_be_used_is_refused_without_its_secret(configured: C
 def test_a_password_is_never_shown(configured: Configured, url: str, shown: str) -> None:
     """Whatever it is made of."""
     assert shown_store(configured(options=f"[storage]\nconnection = {url}\n")) == shown
+
+
+@pytest.mark.parametrize(
+    ("urls", "owner"),
+    [
+        ("'file:journal.db'", "the agent"),
+        ("'file:../state/agent.lock'", "the agent"),
+        ("'file://{}/state/journal.db-wal'", "the agent"),
+        ("'file:samples.db'", "[storage] connection"),
+        ("'file:a', 'file:./a'", "publisher 'file:a'"),
+    ],
+)
+def test_a_publisher_may_not_write_to_a_file_of_another(
+    configured: Configured, tmp_path: Path, urls: str, owner: str
+) -> None:
+    """By whatever name: it would destroy the journal, the store, or lines of a neighbour."""
+    settings = configured(
+        pipeline="sources: [{name: a, meters: ['*'], sinks: [b]}]\n"
+        f"sinks:\n- name: b\n  publishers: [{urls.format(tmp_path)}]\n"
+    )
+    with pytest.raises(ConfigError) as refused:
+        Agent(settings).start()
+    assert str(refused.value).startswith(f"{tmp_path}/pipeline.yaml:3: sink 'b': publisher 'file:")
+    assert str(refused.value).endswith(f"which is a file of {owner}")
+
+
+def test_the_store_may_not_be_the_journal(configured: Configured) -> None:
+    """Whichever of the two came first would be spoilt."""
+    settings = configured(options="[storage]\nconnection = sqlite:///journal.db\n")
+    with pytest.raises(ConfigError, match=r"\[storage\] connection would write to .*/journal\.db"):
+        Agent(settings).start()
+
+
+def test_what_a_sink_cannot_use_is_told_with_its_place(configured: Configured, tmp_path: Path) -> None:
+    """File, line and sink, and no password."""
+    settings = configured(
+        pipeline="sources: [{name: a, meters: ['*'], sinks: [b]}]\n"
+        "sinks:\n- name: b\n  publishers: ['kafka://u:secret@h']\n"
+    )
+    with pytest.raises(ConfigError) as refused:
+        Agent(settings).start()
+    assert str(refused.value).startswith(
+        f"{tmp_path}/pipeline.yaml:3: sink 'b': publisher 'kafka' is not inst"
+    )
+    assert "secret" not in str(refused.value)
+
+
+def test_a_missing_document_is_told_with_its_option(configured: Configured) -> None:
+    """Whoever wrote the option need not guess which one it is."""
+    settings = configured(options="[polling]\ncfg_file = /nowhere.yaml\n")
+    with pytest.raises(ConfigError, match=r"^\[polling\] cfg_file = '/nowhere.yaml' is not there$"):
+        Agent(settings).start()

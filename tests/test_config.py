@@ -158,6 +158,86 @@ def test_a_config_folder_that_is_none_is_refused(tmp_path: Path, name: str) -> N
         load([], [str(tmp_path / name)])
 
 
+def test_a_config_folder_that_may_not_be_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would seem to be empty, and what is built in would be taken for what it says."""
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(ConfigError, match=r"config folder .*: permission denied"):
+        load([], [str(tmp_path)])
+
+
+def test_a_default_folder_that_may_not_be_read_is_told(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A command asked by another user than the agent's says why it answers from elsewhere."""
+    (home / ".meteragent").mkdir()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with caplog.at_level(logging.WARNING):
+        load()
+    assert f"{home}/.meteragent: permission denied" in caplog.text
+
+
+def test_a_file_that_cannot_be_read_twice_is_refused(tmp_path: Path, folders: Settings) -> None:
+    """A pipe would be empty the second time, and its options silently without effect."""
+    os.mkfifo(tmp_path / "pipe")
+    for name in (f"{tmp_path}/pipe", "/dev/zero"):
+        with pytest.raises(ConfigError, match="is no regular file"):
+            load([name])
+        with pytest.raises(ConfigError, match="is no regular file"):
+            folders.document(name, "")
+    assert load([os.devnull]).host
+
+
+def test_a_huge_file_is_refused(tmp_path: Path, folders: Settings) -> None:
+    """No person wrote it, and reading it would take all memory."""
+    with (tmp_path / "huge").open("w") as file:
+        file.truncate(1 << 40)
+    for read in (lambda name: load([name]), lambda name: folders.document(name, "")):
+        with pytest.raises(ConfigError, match="has 1099511627776 bytes, at most 67108864 allowed"):
+            read(str(tmp_path / "huge"))
+
+
+def test_a_byte_order_mark_is_named(write: Write) -> None:
+    """As some editors write it, and no one sees."""
+    assert refusal(write, "\ufeff[storage]\n").startswith("1: a byte order mark stands before this")
+
+
+def test_a_default_document_that_is_a_broken_link_is_refused(folders: Settings, tmp_path: Path) -> None:
+    """It was meant to be there, so what is built in does not hold."""
+    (tmp_path / "beside" / "polling.yaml").symlink_to("nowhere")
+    with pytest.raises(ConfigError, match=r"beside/polling.yaml: is a link to 'nowhere', which is not there"):
+        folders.document("polling.yaml", "built-in")
+
+
+def test_a_value_that_is_no_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment may hold any bytes, the store may not."""
+    monkeypatch.setenv("OS_DEFAULT__HOST", "web\udcff")
+    with pytest.raises(ConfigError, match=r"OS_DEFAULT__HOST: .*: is no UTF-8 text"):
+        load()
+
+
+def test_an_option_that_stands_twice_is_told(write: Write, caplog: pytest.LogCaptureFixture) -> None:
+    """In one file; that a later file wins is as it should be."""
+    file = write("[polling]\ntimeout = 3\n[storage]\nretention = 1\n[polling]\ntimeout = 4\n")
+    with caplog.at_level(logging.WARNING):
+        load([file])
+    assert caplog.messages == [f"{file}:6: [polling] timeout stands at line 2 already; the last one counts"]
+
+
+def test_an_unknown_environment_variable_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where it can only be meant for us."""
+    monkeypatch.setenv("OS_STORAGE__RETENSION", "1")
+    monkeypatch.setenv("OS_AUTH_URL", "x")
+    monkeypatch.setenv("OS_CINDER__X", "x")
+    with caplog.at_level(logging.WARNING):
+        load()
+    (told,) = caplog.messages
+    assert told.startswith("environment variable OS_STORAGE__RETENSION: [storage] has no such option; ")
+
+
 def test_an_unknown_option_is_told(write: Write, caplog: pytest.LogCaptureFixture) -> None:
     """A misspelt key, or a misspelt group, is not silently without effect; other groups are left alone."""
     with caplog.at_level(logging.WARNING):
@@ -201,7 +281,7 @@ def test_the_state_folder_is_made_on_request_only(tmp_path: Path) -> None:
 def test_a_state_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     """A file in its place is a ConfigError."""
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match=r"state folder .*: File exists; --state-dir"):
+    with pytest.raises(ConfigError, match=r"state folder .*: is no folder; --state-dir"):
         load(state_dir=str(tmp_path / "file")).make_state_dir()
 
 

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import difflib
+import errno
 import importlib.metadata
 import io
 import logging
@@ -17,14 +18,15 @@ from cliff.app import App
 from cliff.commandmanager import CommandManager
 from cliff.help import HelpCommand
 
-from meteragent.cli.plain import printable
 from meteragent.errors import MeteragentError
+from meteragent.plain import printable
 
 if TYPE_CHECKING:
     from meteragent.config import Settings
 
 NAME = "meteragent"
 INTERRUPTED, BROKEN_PIPE = 130, 141
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 LOG = logging.getLogger(NAME)
 
 
@@ -68,6 +70,8 @@ class Program(App):
             deferred_help=True,  # else --help behind a command's name would show this help
         )
         self.command_manager.add_command("help", Help)
+        self.hinted = False
+        """Whether a person was told anything beside the result."""
 
     def build_option_parser(
         self, description: str | None, version: str | None, argparse_kwargs: dict[str, Any] | None = None
@@ -122,6 +126,7 @@ class Program(App):
 
     def hint(self, text: str) -> None:
         """Tell a person what no other program reads."""
+        self.hinted = True
         if self.options.verbose_level >= 0:
             _tell(text)
 
@@ -239,9 +244,9 @@ def _unreadable(arguments: Sequence[str]) -> int:
 def _told(error: MeteragentError | OSError) -> str:
     """An error in one line."""
     if isinstance(error, OSError) and error.strerror:
-        # files of ours are named; what has no name is the stream that results are written to
-        place = "standard output" if error.filename is None else error.filename
-        return f"{place}: {error.strerror.lower()}"
+        # files of ours are named; what fills up without a name is the stream that results are written to
+        unnamed = "standard output: " if error.errno in FULL else ""
+        return (unnamed if error.filename is None else f"{error.filename}: ") + error.strerror.lower()
     return "; ".join(str(error).splitlines())
 
 

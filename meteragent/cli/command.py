@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from cliff import command, lister
 
-from meteragent.cli.plain import printable
 from meteragent.errors import ConfigError
+from meteragent.plain import printable
 
 if TYPE_CHECKING:
     from meteragent.cli.app import Program
@@ -47,6 +47,7 @@ class Lister(Command, lister.Lister):
     columns: Sequence[str] = ()
     code = 0
     """The exit code."""
+    _blank = False
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """The parser with cliff's formatter options.
@@ -73,6 +74,8 @@ class Lister(Command, lister.Lister):
         with contextlib.redirect_stdout(self.app.stderr):  # what plugins print shall not spoil the rows
             super().run(parsed_args)
         self.after()
+        if self._blank and not self.program.hinted:
+            self.program.hint("nothing to show")
         return self.code
 
     def check(self, parsed_args: argparse.Namespace) -> None:
@@ -86,6 +89,8 @@ class Lister(Command, lister.Lister):
     ) -> int:
         """Hand the rows to the formatter; in a table, nothing in them can steer the terminal."""
         if parsed_args.formatter == "table":
+            data = list(data)
+            self._blank = not data
             data = [[printable(value) if isinstance(value, str) else value for value in row] for row in data]
         with contextlib.redirect_stdout(self.app.stdout):  # the formatter asks it for the terminal's width
             return super().produce_output(parsed_args, column_names, data)

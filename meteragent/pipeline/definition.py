@@ -50,6 +50,7 @@ class SinkDefinition(msgspec.Struct, frozen=True):
     """Bytes of journal that the sink may lag before it is detached; None leaves it to the journal."""
     selections: list[Selection] = []
     line: int | None = None
+    file: str | None = None
 
     def supports(self, meter: str) -> bool:
         """Whether the sink takes samples of a meter: once, however many sources send it there."""
@@ -139,7 +140,9 @@ def _sink(entry: Entry) -> SinkDefinition:
     entry.warn_unknown(_SINK_KEYS)
     when_full = _when_full(entry, publishers)
     lag = _max_lag(entry, when_full)
-    return SinkDefinition(as_text(entry.mapping["name"]), publishers, when_full, lag, [], entry.line)
+    return SinkDefinition(
+        as_text(entry.mapping["name"]), publishers, when_full, lag, [], entry.line, entry.document.file
+    )
 
 
 def _publisher(entry: Entry, index: int, written: Any) -> str:

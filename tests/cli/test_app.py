@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Program
+from tests.cli.conftest import Distribution, Program
 
 METERAGENT = (sys.executable, "-m", "meteragent")
 FORBIDDEN = ("oslo_config", "kombu", "numpy", "apsw", "psutil", "msgspec", "yaml", "rich", "cmd2")
@@ -54,7 +54,7 @@ def test_help_imports_nothing_heavy() -> None:
     heavy = [name for name in modules if name.startswith(FORBIDDEN)]
     ours = [name for name in modules if name.startswith("meteragent.") and ".cli" not in name]
     assert heavy == []
-    assert sorted(ours) == ["meteragent.clock", "meteragent.errors"]
+    assert sorted(ours) == ["meteragent.clock", "meteragent.errors", "meteragent.plain"]
 
 
 def test_help_is_quick() -> None:
@@ -214,6 +214,37 @@ def test_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         1,
         "meteragent: standard output: no space left on device",
     )
+
+
+def test_closed_output_is_nowhere(tmp_path: Path) -> None:
+    """Nothing that is printed ends up in a file that got the number of a closed stream."""
+    for command in ("meter list", "--help", "run --stop-after 0"):
+        line = f"{sys.executable} -m meteragent --state-dir {tmp_path} {command} <&- >&- 2>&-"
+        assert subprocess.run(["sh", "-c", line], check=False).returncode == 0, command
+
+
+def test_an_argument_that_is_no_text_is_refused(program: Program) -> None:
+    """It could neither be looked up nor shown."""
+    ended = program("sample", "list", "-m", "cpu\udcff")
+    assert (ended.code, ended.err) == (2, "meteragent: argument 'cpu\\udcff' is no utf-8 text\n")
+
+
+def test_the_log_cannot_steer_the_terminal(
+    program: Program, config: Path, distribution: Distribution
+) -> None:
+    """Whatever a plugin says stays in its line."""
+    distribution("raise ValueError('\\x1b[2J')", "[meteragent.poll.other]\nodd = elsewhere:Odd\n")
+    (config / "meteragent.conf").write_text("[polling]\nnamespaces = other\n")
+    assert "pollster:other.odd is not used: ValueError: \\x1b[2J\n" in program("plugin", "list").err
+
+
+def test_damage_in_what_is_installed_is_one_line(tmp_path: Path) -> None:
+    """The distribution is named, whoever it is from."""
+    (tmp_path / "acme-1.0.dist-info").mkdir()
+    (tmp_path / "acme-1.0.dist-info" / "entry_points.txt").write_bytes(b"\xff")
+    done = call("--help", PYTHONPATH=f"{tmp_path}:{Path.cwd()}", HOME=str(tmp_path))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert f"{tmp_path}/acme-1.0.dist-info: entry_points.txt is no UTF-8 text" in done.stderr
 
 
 def test_help_has_no_colours_where_none_are_wanted() -> None:

@@ -83,6 +83,17 @@ def test_every_plugin_is_listed_with_its_state(
     assert "disable" in str(listed["publisher:null"]["reason"])
 
 
+def test_what_a_plugin_prints_does_not_spoil_the_rows(
+    program: Program, config: Path, distribution: Distribution
+) -> None:
+    """Rows go to stdout, whatever else there is to stderr."""
+    distribution("print('hello')\n" + POLLSTERS, ENTRY_POINTS)
+    (config / "meteragent.conf").write_text("[polling]\nnamespaces = other\n")
+    ended = program("plugin", "list", "-f", "json")
+    assert ended.rows
+    assert "hello" in ended.err
+
+
 def test_a_pollster_whose_last_poll_failed_is_named(
     program: Program, config: Path, distribution: Distribution, state: Path
 ) -> None:

@@ -73,6 +73,13 @@ def test_all_that_can_be_replayed_is(program: Program) -> None:
     assert program("quarantine", "replay", "1", "--by", "ann").code == 1
 
 
+@pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 201])
+def test_a_name_is_one_that_can_be_read(program: Program, name: str) -> None:
+    """It stands in the account for good."""
+    ended = program("quarantine", "discard", "--all", "--by", name)
+    assert (ended.code, "is no name; allowed are 1 to 200 characters" in ended.err) == (2, True)
+
+
 def test_discarded_entries_are_counted_as_such(program: Program) -> None:
     """The account still adds up, and keeps them as discarded."""
     assert program("quarantine", "discard", "--all", "--by", "ann", "-f", "value").out == "2 5\n"

@@ -54,7 +54,7 @@ def test_it_greets_and_ends_by_itself(started: Started, program: Program) -> Non
     assert len(set(names)) >= 25
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_in_less_than_two_seconds(started: Started, number: signal.Signals) -> None:
     """Cleanly, with 0 and without a word."""
     process = started("run")
@@ -64,6 +64,21 @@ def test_a_signal_ends_it_in_less_than_two_seconds(started: Started, number: sig
     _, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (0, "")
     assert time.monotonic() - begin < 2
+
+
+def test_without_a_terminal_it_goes_on(started: Started) -> None:
+    """Started by nohup, it is not ended by SIGHUP; nor by a signal that a plugin handles."""
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = started("run", "--stop-after", "1.5")
+    finally:
+        signal.signal(signal.SIGHUP, former)
+    assert greeting(process).startswith("meteragent ")
+    begin = time.monotonic()
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert time.monotonic() - begin > 0.5
 
 
 def test_it_prints_its_account_now_and_then(started: Started, config: Path) -> None:

@@ -87,6 +87,7 @@ class TestWithSamples:
         assert program(*few, "--resource", "r1", "--start", "2026-01-01T01:02:00+01:00").out == "7\n"
         assert program(*few, "--resource", "r1", "--end", "2026-01-01T00:02:00Z").out == f"{BIG}\n"
         assert program(*few, "--resource", "none").out == ""
+        assert program(*few[:4], "--resource", "none").err == "meteragent: nothing to show\n"
 
     def test_a_limit_says_that_there_is_more(self, program: Program) -> None:
         """On stderr, and only when there is."""
@@ -94,6 +95,16 @@ class TestWithSamples:
         assert len(limited.rows) == 3
         assert limited.err == "meteragent: the newest 3 are shown, there are more; --limit shows more\n"
         assert program("sample", "list", "-m", "disk.read", "--limit", "4").err == ""
+
+    def test_an_unknown_meter_is_answered_with_what_was_meant(self, program: Program) -> None:
+        """A slip is no meter without samples."""
+        slip = program("sample", "list", "-m", "disk.raed")
+        assert (slip.code, slip.err) == (
+            0,
+            "meteragent: no meter 'disk.raed' has samples; perhaps: disk.read\n",
+        )
+        assert "meteragent meter list shows" in program("sample", "list", "-m", "z" * 999).err
+        assert program("sample", "list", "-m", "disk.read", "--resource", "none", "-f", "csv").err == ""
 
     def test_gaps_are_listed_with_their_reason(self, program: Program) -> None:
         """A row for each series that lacks the tick."""

@@ -51,6 +51,18 @@ def test_takes_back_what_is_installed_again(tmp_path: Path, monkeypatch: pytest.
     assert [each.name for each in find(POLLSTER, ["gpu"])] == ["fan", "temperature"]
 
 
+@pytest.mark.parametrize("metadata", [b"", b"\xff\xfe\x00"])
+def test_finds_those_whose_distribution_is_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata: bytes
+) -> None:
+    """A distribution without a readable name brings its plugins all the same."""
+    distribute(tmp_path, "acme", "[meteragent.poll.gpu]\nfan = acme.fan:Fan\n")
+    (tmp_path / "acme-1.2.dist-info" / "METADATA").write_bytes(metadata)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    assert find(POLLSTER, ["gpu"]) == [Found(POLLSTER, "meteragent.poll.gpu", "fan", "acme.fan:Fan")]
+
+
 def test_finds_the_other_kinds_in_groups_of_their_own() -> None:
     """Discoveries and publishers are found without a namespace."""
     assert {"local_host", "static"} <= {each.name for each in find(DISCOVERY)}

@@ -197,34 +197,30 @@ GARBAGE_WHILE_LOOKING = """
 import faulthandler, gc, os, sys, threading, time
 from meteragent.plugins.isolation import Isolation
 
-class Cycle:
+class Garbage:
     def __init__(self):
         self.itself = self
 
     def __del__(self):
         time.sleep(0.0002)
+        Garbage()
 
 def begin_and_end_threads():
     while True:
         threading.Thread(target=int).start()
 
-def stubborn():
-    while True:
-        try:
-            while True:
-                time.sleep(0.001)
-        except BaseException:
-            continue
+def interrupt():
+    running = Isolation("x").start(lambda: time.sleep(60), print)
+    for number in range(1000):
+        gc.set_threshold(1 + number % 4)
+        running.interrupt()
+        gc.set_threshold(1000)
 
-faulthandler.dump_traceback_later(10, exit=True)
+faulthandler.dump_traceback_later(20, exit=True)
 sys.setswitchinterval(0.0005)
 threading.Thread(target=begin_and_end_threads, daemon=True).start()
-running = Isolation("x").start(stubborn, print)
-for number in range(1500):
-    gc.set_threshold(100)
-    Cycle()
-    gc.set_threshold(gc.get_count()[0] + number % 12)
-    running.interrupt()
+Garbage()
+interrupt()
 assert gc.isenabled()
 os._exit(0)
 """

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from meteragent.errors import ConfigError, PluginError, PluginUnavailable
+from meteragent.plugins import loader
 from meteragent.plugins.catalog import DISCOVERY, POLLSTER, PUBLISHER, STORAGE, Found
 from meteragent.plugins.loader import Plugin, check_patterns, load, load_one, look, unmatched
 from tests.plugins.test_catalog import distribute
@@ -60,6 +62,7 @@ def test_makes_an_instance_with_what_it_names(write: Write) -> None:
         ("import nothing_of_this_name", "ModuleNotFoundError: No module named 'nothing_of_this_name'"),
         ("def (", "SyntaxError: "),
         ("import sys; sys.exit(3)", "SystemExit: 3"),
+        ("class E(BaseException): pass\nraise E('x')", "E: x"),
         ("raise ValueError('two\\nlines')", "ValueError: two lines"),
         ("x = 1", "AttributeError: "),
         ("P = 3", "wanted a class at "),
@@ -92,6 +95,37 @@ def test_tells_in_one_line_why_one_fails(write: Write, text: str, reason: str) -
     assert reason in plugin.reason
     assert "\n" not in plugin.reason
     assert plugin.object is None
+
+
+def test_an_entry_point_that_says_nothing_is_told() -> None:
+    """Whoever wrote it is shown what is wanted."""
+    plugin = one(Found(POLLSTER, "meteragent.poll.test", "odd", "= odd:::", "acme", "1.0"))
+
+    assert plugin.reason == "wanted package.module:attribute as its entry point; found '= odd:::'"
+
+
+def test_ctrl_c_is_no_fault_of_a_plugin(write: Write) -> None:
+    """It ends a command; the agent handles it by itself, so there only a plugin can have raised it."""
+    found = write("raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        one(found)
+
+    former = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        assert one(found).reason == "KeyboardInterrupt"
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
+def test_one_that_lasts_is_named(
+    write: Write, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Everything waits for it, and nothing else would tell why."""
+    monkeypatch.setattr(loader, "PATIENCE", 0.02)
+    found = write("import time; time.sleep(0.2)\n" + GOOD)
+    with caplog.at_level(logging.WARNING):
+        assert one(found).state == "loaded"
+    assert f"{found.label} has not been loaded after 0.02 s" in caplog.text
 
 
 def test_others_are_not_harmed(write: Write) -> None:

@@ -15,6 +15,7 @@ from meteragent.pollsters.limits import Limits
 from meteragent.pollsters.poller import Collected, Poller
 from meteragent.pollsters.sharing import Sharing
 from meteragent.sample import Sample
+from meteragent.testing.fakes import CallPollster, sample
 
 
 def source(text: str = "meters: ['*']", name: str = "s", interval: int = 10) -> PollingSource:
@@ -23,6 +24,11 @@ def source(text: str = "meters: ['*']", name: str = "s", interval: int = 10) -> 
     sources, _ = parse(f"sources:\n  - name: {name}\n    interval: {interval}\n{rest}\n", "polling.yaml")
     (one,) = merged(sources)
     return one
+
+
+def many(count: int, **fields: Any) -> CallPollster:
+    """Yields so many samples."""
+    return CallPollster(lambda _: (sample(volume=number, **fields) for number in range(count)))
 
 
 class Polling:

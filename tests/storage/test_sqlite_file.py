@@ -37,7 +37,7 @@ def test_the_url_names_the_file(url: str, path: str) -> None:
 )  # fmt: skip
 def test_another_url_is_refused(url: str) -> None:
     """With the value and what is allowed."""
-    with pytest.raises(errors.ConfigError, match="names no file; allowed is sqlite:///path"):
+    with pytest.raises(errors.ConfigError, match=r"(names no file|in its path); allowed is sqlite:///path"):
         SQLiteDriver(url, Path("/state"))
 
 
@@ -235,6 +235,38 @@ def test_a_file_that_goes_away_is_made_anew(folder: Path) -> None:
         path.unlink()
     _usable_again(driver)
     assert rows(folder, "select resource_id, meter from sample_view") == [("host", "cpu")]
+
+
+def test_a_file_that_goes_away_is_told_of(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What it held is gone, and so is what an agent recorded before a new one was made."""
+    driver = SQLiteDriver(URL, folder)
+    driver.record(Batch([a_sample()]), at(1))
+    assert not caplog.messages
+    (folder / "samples.db").unlink()
+    driver.record(Batch([a_sample()]), at(5))
+    first, second = caplog.messages
+    assert "samples.db: the file was removed or replaced while in use" in first
+    assert "samples.db: is new to this agent; its 4 batches before this one are not in it" in second
+    driver.record(Batch([a_sample()]), at(6))
+    assert len(caplog.messages) == 2
+    driver.close()
+
+
+def test_who_may_only_read_finds_what_reading_needs(folder: Path) -> None:
+    """The companions of the file stay, empty, when the agent ends: a reader may not be able to make them."""
+    driver = SQLiteDriver(URL, folder)
+    Writer(driver)(a_sample())
+    driver.close()
+    assert (folder / "samples.db-wal").stat().st_size == 0
+    assert (folder / "samples.db-shm").exists()
+
+
+def test_what_is_no_regular_file_is_refused(folder: Path) -> None:
+    """A device or a pipe never becomes a store by waiting."""
+    os.mkfifo(folder / "samples.db")
+    for read_only in (False, True):
+        with pytest.raises(errors.ConfigError, match=r"samples\.db: is no regular file"):
+            SQLiteDriver(URL, folder, read_only)
 
 
 def test_a_file_that_is_replaced_is_opened_anew(folder: Path) -> None:

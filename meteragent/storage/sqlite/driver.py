@@ -9,6 +9,7 @@ import apsw
 from meteragent import errors
 from meteragent.batch import Batch, Poll, Position, Published
 from meteragent.clock import Clock
+from meteragent.plain import without_password
 from meteragent.storage.base import Gap, Meter, Page, Query, Resource, StorageDriver
 from meteragent.storage.sqlite import expiry, reading
 from meteragent.storage.sqlite.connection import Store, require_sqlite
@@ -40,10 +41,16 @@ class SQLiteDriver(StorageDriver):
         require_sqlite(apsw.sqlite_lib_version())
         self._store = Store(_path(url, state_dir), read_only=read_only)
         self._recorder = Recorder(self._store, retention, clock or Clock(), Known())
+        self._store.check_regular()
         if not read_only and self._store.path.exists():
             # what only a person can mend stops the agent at once, anything else is tried again
             with contextlib.suppress(errors.Unavailable), self._store.reading():
                 pass
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._store.path
 
     def record(self, batch: Batch, position: Position) -> Published:
         """See the contract; an agent whose id another one uses, with another journal, is Unavailable."""
@@ -88,9 +95,14 @@ class SQLiteDriver(StorageDriver):
 
 def _path(url: str, state_dir: Path) -> Path:
     path = url.removeprefix(SCHEME)
-    if path == url or not path.strip("/") or any(mark in path for mark in "?#\0") or path == ":memory:":
-        raise errors.ConfigError(
-            f"[storage] connection: {url!r} names no file; allowed is sqlite:///path, relative to the"
-            " state folder, or sqlite:////path from the root"
-        )
-    return (state_dir / path).absolute()
+    odd = next((mark for mark in "?#\0" if mark in path), "")
+    if odd:
+        fault = f"has {odd!r} in its path"
+    elif path == url or not path.strip("/") or path == ":memory:":
+        fault = "names no file"
+    else:
+        return (state_dir / path).absolute()
+    raise errors.ConfigError(
+        f"[storage] connection: {without_password(url)!r} {fault}; allowed is sqlite:///path, relative to the"
+        " state folder, or sqlite:////path from the root"
+    )

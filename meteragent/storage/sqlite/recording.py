@@ -1,6 +1,7 @@
 """Keeps a batch in one transaction and tells what became of each of its samples."""
 
 import hashlib
+import logging
 from itertools import chain
 from typing import Any
 
@@ -18,6 +19,8 @@ from meteragent.storage.sqlite.connection import Store
 from meteragent.storage.sqlite.known import NEVER, Known, Staged, Stale, parts
 from meteragent.storage.sqlite.presence import Presence
 from meteragent.storage.sqlite.schema import HOUR
+
+LOG = logging.getLogger(__name__)
 
 Row = tuple[int, int, int, int, int, int | float, str | None, int, int]
 """(hour, series, at, origin), the index in the batch, volume, digits, attributes, batch."""
@@ -58,6 +61,8 @@ class Recorder:
     def __init__(self, store: Store, retention: float | None, clock: Clock, known: Known) -> None:
         self._store, self._retention, self._clock, self._known = store, retention, clock, known
         self._presence = Presence(store.path)
+        self._missing = 0
+        """Batches of an agent that went before the first one recorded here."""
 
     def record(self, batch: Batch, position: Position) -> Published:
         """See ``StorageDriver.record``."""
@@ -84,6 +89,12 @@ class Recorder:
         except (OverflowError, UnicodeError) as error:
             raise errors.Rejected(f"storage {self._store.path}: can never be kept: {error}") from None
         failpoints.reach("store committed")
+        if self._missing:
+            LOG.warning(
+                "storage %s: is new to this agent; its %d batches before this one are not in it",
+                self._store.path, self._missing,
+            )  # fmt: skip
+            self._missing = 0
         if staged is not None:
             self._known.keep(staged)
         return published
@@ -107,6 +118,7 @@ class Recorder:
                 )
         self._presence.show(position.agent, position.epoch)
         if number is None:
+            self._missing = position.sequence - 1
             (number,) = one(
                 connection,
                 "insert into agent (id, epoch) values (?, ?) returning number",
