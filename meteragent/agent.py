@@ -81,6 +81,7 @@ class Agent:
         targets = make_targets(self._settings, self._clock, self._plans)
         self._new = not (folder / JOURNAL).exists()
         self._journal = self._open_journal(folder / JOURNAL)
+        self._made = os.stat(folder / JOURNAL)
         self._sinks = self._make_sinks(targets)
         self._head = [sink for sink in self._sinks if sink.mode == "hold"]
         self._journal.listeners.extend(sink.offer for sink in self._sinks)
@@ -151,6 +152,7 @@ class Agent:
         if not batch.host:
             batch = msgspec.structs.replace(batch, host=self._settings.host)
         try:
+            self._check_journal()
             self._tell_interrupted()
             journaled = self._journal.append(batch, refused, read)
         except Unavailable as error:
@@ -164,6 +166,19 @@ class Agent:
         for sink in self._head:
             sink.wait_for_room(ROOM)
         return journaled
+
+    def _check_journal(self) -> None:
+        """See that the journal's file still has its name: what is written to one without is lost at the end.
+
+        :raises Unavailable: when it has not; what waits in it goes on to the sinks all the same
+        """
+        path = self._settings.state_dir / JOURNAL
+        try:
+            found: os.stat_result | None = os.stat(path)
+        except OSError:
+            found = None
+        if found is None or not os.path.samestat(found, self._made):
+            raise Unavailable(f"journal {path} was removed or replaced while in use; start the agent again")
 
     def _miss(self, missed: Missed) -> None:
         """Journal a run of ticks that were not polled."""

@@ -193,6 +193,20 @@ def fill(agent: Agent, samples: list[Sample]) -> None:
         agent.accept(Batch(samples))
 
 
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.parent.rename(path.parent.with_name("x"))])
+def test_a_journal_that_goes_away_is_told_and_nothing_is_lost(
+    configure: Configure, running: Callable[[Settings], Agent], spoil: Callable[[Path], object]
+) -> None:
+    """With its file, or with its whole folder as when a disk is unmounted: nothing is accepted any more."""
+    settings = configure()
+    agent = running(settings)
+    until(lambda: delivered(settings))
+    spoil(settings.state_dir / "journal.db")
+    with pytest.raises(Unavailable, match=r"journal\.db was removed or replaced while in use"):
+        agent.accept(Batch())
+    assert "not everything is accepted: journal" in agent.account_line()
+
+
 def test_a_publisher_that_is_not_installed_lists_those_that_are(configure: Configure) -> None:
     """Start-up stops in one line."""
     settings = configure(

@@ -5,6 +5,7 @@ import gc
 import logging
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
@@ -36,8 +37,8 @@ class Running:
     def __init__(self, name: str, job: Callable[[], Any], finished: "Finished", worker: "_Worker") -> None:
         self.name, self.job, self.finished, self._worker = name, job, finished, worker
         self.done = False
-        self.followed = False
-        """Whether its thread went on with another call."""
+        self.followed: bool | None = None
+        """Whether its thread goes on with another call; None until it has found out."""
         self.result: Any = None
         self.error: BaseException | None = None
         self.reason = ""
@@ -50,7 +51,8 @@ class Running:
 
     def interrupt(self) -> None:
         """Throw ``Abandoned`` into it: ends a loop of Python code, and a blocking call when that returns."""
-        self._worker.interrupt()
+        if not self.done:  # else its thread may have been kept, and be busy with another call
+            self._worker.interrupt()
 
 
 Finished = Callable[[Running], Running | None]
@@ -97,12 +99,13 @@ class Isolation:
 
     def follow(self, job: Callable[[], Any], finished: Finished, before: Running) -> Running:
         """A job for the thread of a call that just ends, possibly another plugin's; to be returned there."""
-        before.followed = True
         return Running(self._name, job, finished, before._worker)
 
     def settle(self, running: Running) -> None:
         """Keep the thread of a finished call for the next one."""
-        if not running.followed and not running._worker.retired:
+        while running.followed is None and running.alive:
+            time.sleep(0)  # it is just about to find out
+        if running.followed is False and not running._worker.retired:
             self._idle.append(running._worker)
 
     def abandon(self, running: Running) -> None:
@@ -200,7 +203,9 @@ class _Worker:
             if LOG.isEnabledFor(logging.DEBUG) and not self.retired:
                 LOG.debug("%s raised", running.name, exc_info=error)
         running.done = True
-        return running.finished(running)
+        following = running.finished(running)
+        running.followed = following is not None
+        return following
 
 
 def _throw(ident: int) -> None:

@@ -1,4 +1,4 @@
-"""A pollster as one polling source calls it: its resources, its arguments, its threads, its health."""
+"""A pollster as one polling source calls it: its resources, its arguments, its threads."""
 
 import inspect
 import logging

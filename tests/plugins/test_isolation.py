@@ -178,6 +178,36 @@ def test_asks_again_whether_an_abandoned_call_may_end() -> None:
     isolation.close()
 
 
+def test_what_has_ended_is_not_interrupted() -> None:
+    """A call that ends in the moment when it is given up leaves its thread to the next, unharmed."""
+    isolation, done = Isolation("test"), SimpleQueue[Running]()
+    running = isolation.start(threading.get_ident, done.put)
+    done.get(timeout=5)
+
+    isolation.abandon(running)
+    running.interrupt()
+
+    assert isolation.call(threading.get_ident, 5).result == running.result
+    isolation.close()
+
+
+def test_a_thread_that_goes_on_is_not_given_another_call() -> None:
+    """Who sees the end of a call waits until its thread has found out whether another one follows."""
+    isolation, told, gate = Isolation("test"), SimpleQueue[Running](), SimpleQueue[None]()
+
+    def finished(running: Running) -> Running:
+        told.put(running)
+        time.sleep(0.02)
+        return isolation.follow(gate.get, lambda _: None, running)
+
+    isolation.start(lambda: None, finished)
+    isolation.settle(told.get(timeout=5))
+
+    assert isolation.call(lambda: 7, 5).result == 7
+    gate.put(None)
+    isolation.close()
+
+
 def test_a_traceback_names_the_plugin(caplog: pytest.LogCaptureFixture) -> None:
     """Also when its call runs in a thread that another plugin began."""
     caplog.set_level(logging.DEBUG)
