@@ -24,6 +24,8 @@ def mountable(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("two", "kill"), [(False, False), (True, True)])
 def test_a_full_disk_makes_gaps_and_nothing_else(tmp_path: Path, two: bool, kill: bool) -> None:
     """While the disk is full the ticks are gaps; when there is room again, the next tick is stored."""
-    verdict = outage(tmp_path / "run", two=two, kill=kill, seconds=4)
+    verdict = outage(
+        tmp_path / "run", two=two, kill=kill, seconds=10
+    )  # longer than the journal's own room lasts
     assert not verdict["faults"]
     assert verdict["lost"] >= 2
