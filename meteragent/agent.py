@@ -81,7 +81,8 @@ class Agent:
         targets = make_targets(self._settings, self._clock, self._plans)
         self._new = not (folder / JOURNAL).exists()
         self._journal = self._open_journal(folder / JOURNAL)
-        self._made = os.stat(folder / JOURNAL)
+        self._path = str(folder / JOURNAL)
+        self._made = os.stat(self._path)
         self._sinks = self._make_sinks(targets)
         self._head = [sink for sink in self._sinks if sink.mode == "hold"]
         self._journal.listeners.extend(sink.offer for sink in self._sinks)
@@ -172,13 +173,14 @@ class Agent:
 
         :raises Unavailable: when it has not; what waits in it goes on to the sinks all the same
         """
-        path = self._settings.state_dir / JOURNAL
         try:
-            found: os.stat_result | None = os.stat(path)
+            found: os.stat_result | None = os.stat(self._path)
         except OSError:
             found = None
         if found is None or not os.path.samestat(found, self._made):
-            raise Unavailable(f"journal {path} was removed or replaced while in use; start the agent again")
+            raise Unavailable(
+                f"journal {self._path} was removed or replaced while in use; start the agent again"
+            )
 
     def _miss(self, missed: Missed) -> None:
         """Journal a run of ticks that were not polled."""

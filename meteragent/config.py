@@ -101,10 +101,11 @@ AGENT_OPTS = [
     ),
     cfg.IntOpt(
         "account_interval",
-        default=60,
+        default=300,
         min=1,
         max=86400,
-        help="Seconds between the lines of account that `meteragent run` prints.",
+        help="Seconds between the lines of account that `meteragent run` prints, of which the first come "
+        "sooner.",
     ),
 ]
 

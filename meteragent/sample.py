@@ -217,11 +217,14 @@ def accepted(sample: Any, at: int, source: str) -> Sample:
         raise Rejected(_length("unit", unit))
     if type(metadata) is not Metadata:
         metadata = Metadata.of(metadata)
+    seconds = getattr(sample, "monotonic_time", None)
+    user_name, project_name = getattr(sample, "user_name", None), getattr(sample, "project_name", None)
+    if seconds is not None or user_name is not None or project_name is not None:
+        seconds = _seconds(seconds)
+        user_name, project_name = _optional("user_name", user_name), _optional("project_name", project_name)
     return Sample(
         name, kind, unit, volume, user, project, resource, at, metadata, source, None,
-        _seconds(getattr(sample, "monotonic_time", None)),
-        _optional("user_name", getattr(sample, "user_name", None)),
-        _optional("project_name", getattr(sample, "project_name", None)),
+        seconds, user_name, project_name,
     )  # fmt: skip
 
 

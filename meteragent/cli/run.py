@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
+FIRST_ACCOUNT = 10.0
+"""Seconds to the first line of account; each further pause is twice as long, up to the interval."""
 ENDING = frozenset((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
 """Signals that end the agent; SIGHUP comes when the terminal is closed."""
 
@@ -53,7 +55,8 @@ class Run(Command):
 
     def _watch(self, agent: "Agent", signalled: int, interval: float, end: float | None) -> None:
         """Print lines of account until a signal comes or the end is reached."""
-        due = time.monotonic() + interval
+        pause = min(FIRST_ACCOUNT, interval)
+        due = time.monotonic() + pause
         while True:
             until = due if end is None else min(due, end)
             if select.select([signalled], [], [], max(until - time.monotonic(), 0.0))[0]:
@@ -63,7 +66,8 @@ class Run(Command):
                 continue
             if end is not None and time.monotonic() >= end:
                 return
-            due = time.monotonic() + interval
+            pause = min(2 * pause, interval)
+            due = time.monotonic() + pause
             self._say(agent.account_line())
 
     def _say(self, text: str) -> None:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 
 class Discovery(ABC):
@@ -11,6 +11,9 @@ class Discovery(ABC):
     Arguments injected by name: param (text after ``name:`` or None), conf, host, log, cache,
     manager (as the ancestor's).
     """
+
+    immediate: ClassVar[bool] = False
+    """Whether it answers from memory: it is then asked in the thread of the pollster that needs it."""
 
     @abstractmethod
     def discover(self, param: str | None = None) -> Iterable[Any]:

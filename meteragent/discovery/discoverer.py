@@ -12,7 +12,7 @@ from meteragent.errors import PluginUnavailable
 from meteragent.plugins.bind import Bound, bind
 from meteragent.plugins.contracts import DISCOVER
 from meteragent.plugins.isolation import Isolation
-from meteragent.plugins.reason import valid
+from meteragent.plugins.reason import one_line, valid
 
 LOG = logging.getLogger(__name__)
 
@@ -51,7 +51,11 @@ class Discoverer:
         self._bound: dict[str, Bound] = {
             name: bind(each.discover, DISCOVER) for name, each in discoveries.items()
         }
-        self._isolations = {name: Isolation(f"discovery {name}") for name in discoveries}
+        self._isolations = {
+            name: Isolation(f"discovery {name}")
+            for name, each in discoveries.items()
+            if getattr(each, "immediate", False) is not True
+        }
         self._told: dict[str, str] = {}
         """The problem of each URL that was logged last."""
 
@@ -103,13 +107,7 @@ class Discoverer:
                 "manager": self.manager,
                 **self._given,
             }
-            call = self._bound[name]
-            try:
-                running = self._isolations[name].call(lambda: list(call(values)), timeout)
-            except (TimeoutError, PluginUnavailable) as error:
-                problem = str(error)
-            else:
-                found, problem = running.result or [], running.reason
+            found, problem = self._answer(name, values, timeout)
         if problem != self._told.get(url, ""):
             self._told[url] = problem
             if problem:
@@ -117,3 +115,18 @@ class Discoverer:
             else:
                 LOG.info("discovery %r answers again", url)
         return Discovered(found, [f"discovery {url!r}: {problem}"] if problem else [])
+
+    def _answer(self, name: str, values: Mapping[str, Any], timeout: float) -> tuple[list[Any], str]:
+        """What a discovery found, and why it did not."""
+        call = self._bound[name]
+        isolation = self._isolations.get(name)
+        if isolation is None:
+            try:
+                return list(call(values)), ""
+            except Exception as error:  # boundary: whatever a plugin raises is a problem of its own
+                return [], one_line(error)
+        try:
+            running = isolation.call(lambda: list(call(values)), timeout)
+        except (TimeoutError, PluginUnavailable) as error:
+            return [], str(error)
+        return running.result or [], running.reason

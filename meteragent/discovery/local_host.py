@@ -8,6 +8,8 @@ from meteragent.discovery.base import Discovery
 class LocalHostDiscovery(Discovery):
     """Finds one resource, the host name of this agent."""
 
+    immediate = True
+
     def __init__(self, host: str) -> None:
         self._host = host
 

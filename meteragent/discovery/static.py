@@ -8,6 +8,8 @@ from meteragent.discovery.base import Discovery
 class StaticDiscovery(Discovery):
     """Finds the resources listed in its parameter: ``static:a,b,c`` gives a, b and c."""
 
+    immediate = True
+
     def discover(self, param: str | None = None) -> Iterator[str]:
         """Yield each name between the commas once, without the spaces around it; none without a parameter."""
         names = (name.strip() for name in (param or "").split(","))

@@ -38,6 +38,8 @@ class JournalFile:
         self.lock = threading.RLock()
         self._reserve = reserve
         self._log = Path(f"{path}-wal")
+        self._spare = 0
+        """Bytes that can surely be written beyond the reserve, by what was last seen."""
         self._reading = threading.Lock()
         self.connection = self._connect()
         self._reader = schema.connect_reader(path)
@@ -82,6 +84,7 @@ class JournalFile:
                 yield self.connection
                 self.connection.execute("commit")
             except BaseException as error:
+                self._spare = 0
                 with suppress(apsw.Error):  # SQLite may have rolled back by itself
                     if self.connection.in_transaction:
                         self.connection.execute("rollback")
@@ -98,26 +101,34 @@ class JournalFile:
         with self._reading, schema.explained(self.path):
             yield self._reader
 
-    def make_room(self, size: int, keep: int | None = None) -> None:
+    def make_room(self, size: int) -> None:
         """See to it that a transaction of so many bytes leaves the reserve as it is.
 
-        :param keep: bytes to leave, where that is less than the reserve
         :raises Unavailable: when the disk has not enough left for that
         """
-        keep = self._reserve if keep is None else keep
-        needed = size + size // 16 + _SLACK
-        with self.lock, schema.explained(self.path):
-            free, log = self._owned()
-            if free >= keep + needed and log >= LOG_PAGES * PAGE + max(keep, needed):
-                return
-            self._grow(keep + LOG_PAGES * PAGE + max(needed, min(self._length() // 8, LARGEST_GROWTH)))
+        needed = _needed(size)
+        with self.lock:
+            if needed > self._spare:
+                self._spare = self._see_to(needed, self._reserve)
+            self._spare -= needed
 
     def make_room_aside(self, size: int) -> None:
         """The same for what is put aside: it may take half of the reserve, the rest is for moving on.
 
         :raises Unavailable: when the disk has not enough left for that
         """
-        self.make_room(size, self._reserve // 2)
+        with self.lock:
+            self._spare = 0
+            self._see_to(_needed(size), self._reserve // 2)
+
+    def _see_to(self, needed: int, keep: int) -> int:
+        """Own so many bytes beyond those to keep; how many there are."""
+        with schema.explained(self.path):
+            free, log = self._owned()
+            if free < keep + needed or log < LOG_PAGES * PAGE + max(keep, needed):
+                self._grow(keep + LOG_PAGES * PAGE + max(needed, min(self._length() // 8, LARGEST_GROWTH)))
+                free, log = self._owned()
+            return max(needed, min(free - keep, log - LOG_PAGES * PAGE))
 
     def _owned(self) -> tuple[int, int]:
         """Bytes of pages free in the file, and bytes of pages that the write-ahead log has room for."""
@@ -166,3 +177,8 @@ class JournalFile:
         with self.lock, self._reading:
             self._reader.close()
             self.connection.close()
+
+
+def _needed(size: int) -> int:
+    """Bytes of room that a transaction of so many bytes takes at the most."""
+    return size + size // 16 + _SLACK

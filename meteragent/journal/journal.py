@@ -140,9 +140,11 @@ class Journal:
         with self._file.lock:
             aside = quarantine.of_refused(refused, self._head.sequence + 1)
             try:
-                self._admit(len(payload), sum(item.size for item in aside))
-                self.positions.detach(self._head, len(payload))
+                size = sum(item.size for item in aside)
+                self._admit(len(payload), size)
                 with self._file.transaction("journal open") as connection:
+                    self._admit_aside(connection, size)
+                    detached = self.positions.detach(connection, self._head, len(payload))
                     head = self._insert(connection, batch, payload, digest)
                     _note_polls(connection, batch)
                     quarantine.add(connection, aside, self._clock.wall())
@@ -152,6 +154,7 @@ class Journal:
                 raise
             self.holding = ""
             self._head = head
+            self.positions.note(*detached)
             reach("journal committed")
             journaled = msgspec.structs.replace(batch, sequence=head.sequence)
             for listener in self.listeners:
@@ -159,19 +162,21 @@ class Journal:
         return journaled
 
     def _admit(self, size: int, aside: int) -> None:
-        """Refuse what would pass a bound."""
-        bound = self._settings.quarantine_max_size
-        with schema.explained(self._file.path):
-            quarantined = quarantine.size(self._file.connection)
-        if quarantined and quarantined + aside > bound:
-            raise Unavailable(
-                f"quarantine full: {quarantined} of {bound} bytes; "
-                "`meteragent quarantine list` shows what is in it, replay or discard some"
-            )
+        """Refuse what would pass the bound of the journal."""
         pending, whom = self.positions.pending(self._head)
         if pending and pending + size > self._settings.max_size:
             raise Unavailable(f"journal full: {pending} of {self._settings.max_size} bytes wait for {whom}")
         self._file.make_room(size + aside)
+
+    def _admit_aside(self, connection: apsw.Connection, size: int) -> None:
+        """Refuse what would pass the bound of quarantine."""
+        bound = self._settings.quarantine_max_size
+        quarantined = quarantine.size(connection)
+        if quarantined and quarantined + size > bound:
+            raise Unavailable(
+                f"quarantine full: {quarantined} of {bound} bytes; "
+                "`meteragent quarantine list` shows what is in it, replay or discard some"
+            )
 
     def _insert(self, connection: apsw.Connection, batch: Batch, payload: bytes, digest: bytes) -> Head:
         head = self._head

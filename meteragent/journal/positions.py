@@ -50,6 +50,10 @@ _SKIP = (
 )
 
 
+Moves = tuple[dict[str, tuple[int, int]], tuple[int, int] | None]
+"""By sink its new sequence and total of bytes; and those of the batch up to which all were deleted."""
+
+
 class Positions:
     """The sinks' rows; every method is called with the file's lock held or takes it."""
 
@@ -61,6 +65,8 @@ class Positions:
         self.trimmed = meta.anchor_sequence
         """Sequence of the newest batch that was deleted."""
         self._trimmed_size = meta.anchor_bytes
+        self._unmarked: dict[str, int] = {}
+        """By sink the state of the file in which nothing was marked for a replay."""
         with file.transaction("position open", synced=False) as connection:
             connection.execute("update sink set left_at = ? where left_at is null", (head.sequence,))
             self._absent = {
@@ -113,10 +119,12 @@ class Positions:
             return head.size - furthest.size, f"sink {furthest.name}"
         return (0, "") if self._sinks else (head.size - self._trimmed_size, "a sink, none is configured")
 
-    def detach(self, head: Head, size: int) -> None:
+    def detach(self, connection: apsw.Connection, head: Head, size: int) -> Moves:
         """Let each sink that may not hold and would lag by more than it may lose its claim.
 
         A batch in flight counts as missed, although it may have arrived.
+
+        :returns: what to ``note`` once it is committed
         """
         late = [
             sink
@@ -126,14 +134,12 @@ class Positions:
             and head.size - sink.size + size > sink.max_lag
         ]
         if not late:
-            return
-        with self._file.transaction("position open") as connection:
-            moved = {
-                sink.name: self._skip(connection, sink, head.sequence, f"lag over {sink.max_lag} bytes")
-                for sink in late
-            }
-            trimmed = self._trim(connection, moved)
-        self._note(moved, trimmed)
+            return {}, None
+        moved = {
+            sink.name: self._skip(connection, sink, head.sequence, f"lag over {sink.max_lag} bytes")
+            for sink in late
+        }
+        return moved, self._trim(connection, moved)
 
     def _skip(self, connection: apsw.Connection, sink: SinkRow, last: int, reason: str) -> tuple[int, int]:
         """Move a sink on without its samples, and write down which it missed; where it stands then."""
@@ -193,7 +199,7 @@ class Positions:
                 moved = {name: (batch.sequence, size)}
                 trimmed = self._trim(connection, moved)
             sink.state = state
-            self._note(moved, trimmed)
+            self.note(moved, trimmed)
             reach("position committed")
             return True
 
@@ -214,8 +220,15 @@ class Positions:
 
         :raises Unavailable: when it cannot be read now
         """
+        connection = self._file.connection
         with self._file.lock, explained(self._file.path):
-            return quarantine.marked(self._file.connection, name)
+            state = connection.execute("pragma data_version").get
+            if self._unmarked.get(name) == state:  # only another process marks them
+                return []
+            entries = quarantine.marked(connection, name)
+            if not entries:
+                self._unmarked[name] = state
+            return entries
 
     def settle(self, entry: quarantine.Entry, into: str, state: dict[str, Any], reason: str = "") -> None:
         """Note what became of a replay.
@@ -263,7 +276,7 @@ class Positions:
         connection.execute("delete from batch where sequence <= ?", (lowest,))
         return lowest, anchor[2]
 
-    def _note(self, moved: Mapping[str, tuple[int, int]], trimmed: tuple[int, int] | None) -> None:
+    def note(self, moved: Mapping[str, tuple[int, int]], trimmed: tuple[int, int] | None) -> None:
         """Remember what has been committed."""
         for name, place in moved.items():
             sink = self._sinks.get(name) or self._absent[name]

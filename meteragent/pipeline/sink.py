@@ -301,7 +301,7 @@ class Sink:
 
 def _as_json(state: Mapping[str, Any]) -> dict[str, Any]:
     """A copy, as it would be read back."""
-    return msgspec.json.decode(msgspec.json.encode(dict(state)), type=dict[str, Any])
+    return msgspec.json.decode(msgspec.json.encode(dict(state)), type=dict[str, Any]) if state else {}
 
 
 def _checked(told: Any, total: int) -> Published:

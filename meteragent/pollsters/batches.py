@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 from meteragent import wire
 from meteragent.batch import Batch, Begun, Outcome, Poll, Provenance, Refused
 from meteragent.errors import Unavailable
-from meteragent.plugins.reason import valid
 from meteragent.pollsters.calls import Call
 from meteragent.pollsters.limits import Limits
 from meteragent.pollsters.refusals import Turned, fold, no_text, turned
@@ -37,7 +36,7 @@ class Account:
         return Poll(
             call.caller.polling_source,
             call.tick,
-            valid(call.caller.name),
+            call.caller.name,
             call.began or self.began,
             self.ended or self.began,
             call.resources,
@@ -140,7 +139,7 @@ class Batches:
         rows = [account.row() for account in self._ended]
         open_calls = [account for account in self._accounts if account.ended is None]
         begun = [
-            Begun(account.call.caller.polling_source, account.call.tick, valid(account.call.caller.name), at)
+            Begun(account.call.caller.polling_source, account.call.tick, account.call.caller.name, at)
             for account in (() if self.begun else open_calls)
             for at in (account.call.began or account.began,)
         ]
@@ -149,7 +148,7 @@ class Batches:
             for account in dict.fromkeys(account for account, _ in self._turned)
             for entry in fold(
                 account.call.caller.polling_source,
-                valid(account.call.caller.name),
+                account.call.caller.name,
                 (one for whose, others in self._turned if whose is account for one in others),
             )
         ]
@@ -163,7 +162,7 @@ class Batches:
             else:
                 runs.append((account, len(samples)))
         return [
-            Provenance(account.call.caller.polling_source, valid(account.call.caller.name), count)
+            Provenance(account.call.caller.polling_source, account.call.caller.name, count)
             for account, count in runs
             if count
         ]

@@ -46,7 +46,7 @@ class Caller:
         """
         :raises PluginError: when it needs an argument that is not offered
         """
-        self.name, self.polling_source = name, str(source.name)
+        self.name, self.polling_source = valid(name), str(source.name)
         self.clock, self.limits, self.sample_source = around.clock, around.limits, around.sample_source
         self._pollster, self._around = pollster, around
         meters = declared(pollster)
@@ -55,9 +55,11 @@ class Caller:
         self._seat = (source.interval, name, frozenset(filter(source.supports, meters)))
         self._bound = bind(pollster.get_samples, GET_SAMPLES)
         function = inspect.unwrap(pollster.get_samples)
+        self._log = logging.getLogger(f"meteragent.pollster.{name}")
         self.asynchronous = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
         self._isolation = Isolation(f"{self.polling_source}/{name}", self.limits.max_abandoned, around.idle)
         self.last: Poll | None = None
+        self.known: set[str] = set()
         self._given_up: set[str] = set()
         self._claimed: set[str] = set()
         self._abandoned: list[Call] = []
@@ -83,7 +85,7 @@ class Caller:
                 "at": call.tick,
                 "conf": around.manager.conf,
                 "host": around.host,
-                "log": logging.getLogger(f"meteragent.pollster.{self.name}"),
+                "log": self._log,
                 "manager": around.manager,
             }
         )
@@ -177,9 +179,9 @@ class Caller:
 
     def _discovered(self, call: Call, urls: Iterable[Any]) -> list[Any]:
         discoverer = self._around.manager.discoverer
-        left = (call.deadline - self.clock.monotonic()) * DISCOVERY_SHARE
         if not urls or discoverer is None:
             return []
+        left = (call.deadline - self.clock.monotonic()) * DISCOVERY_SHARE
         found = discoverer.discover(urls, call.cache, max(left, 0.0))
         call.problems += found.problems
         return found.resources

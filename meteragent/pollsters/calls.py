@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from queue import SimpleQueue
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from meteragent.clock import Clock
@@ -38,6 +39,8 @@ class Polled(Protocol):
     clock: Clock
     limits: Limits
     asynchronous: bool
+    known: set[str]
+    """Names of selected meters that were seen, not too many."""
 
     def resources(self, call: "Call") -> list[Any] | None:
         """What the call is for; None when there is nothing to ask for."""
@@ -92,9 +95,8 @@ class Call:
         self.running: Running | None = None
         self.stopping = False
         self._signals = signals
+        self._ahead = 0
         self._room: SimpleQueue[None] = SimpleQueue()
-        for _ in range(_AHEAD):
-            self._room.put(None)
         self._loop: Loop | None = None
 
     def run(self) -> None:
@@ -133,7 +135,9 @@ class Call:
     def _iterate(self, result: Any) -> None:
         keep = self._keeper()
         # a decorator may hide from inspect, once and for all, what comes out of it
-        if self.caller.asynchronous or inspect.isawaitable(result) or hasattr(result, "__aiter__"):
+        if type(result) is not GeneratorType and (
+            self.caller.asynchronous or inspect.isawaitable(result) or hasattr(result, "__aiter__")
+        ):
             from meteragent.pollsters.asynchronous import Loop  # asyncio is big, and few pollsters need it
 
             self._loop = Loop()
@@ -154,7 +158,7 @@ class Call:
         turn: Callable[[Any], None] = self.turned.append
         selected, limits = self.caller.selected, self.caller.limits
         block = min(BLOCK, limits.batch_size)
-        known: set[str] = set()
+        known = self.caller.known
         total, weight = 0, 0
         left = full = min(block, limits.max_samples)
 
@@ -196,7 +200,10 @@ class Call:
     def _hand_over(self, block: Block) -> None:
         """Tell of a full block and wait for room; ends the call when nobody waits for more."""
         self._signals.put(block)
-        self._room.get()
+        if self._ahead < _AHEAD:
+            self._ahead += 1
+        else:
+            self._room.get()
         if self.stopping:
             raise Enough("stopped")
 

@@ -20,6 +20,8 @@ INODES, INODES_USED = "host.filesystem.inodes.size", "host.filesystem.inodes.use
 INODES_AVAILABLE = "host.filesystem.inodes.available"
 IMAGES = frozenset(("squashfs", "erofs", "iso9660", "udf"))
 """Kinds that are written once and always full."""
+LOCAL = frozenset(("ext2", "ext3", "ext4", "xfs", "vfat", "tmpfs"))
+"""Kinds whose size the kernel tells from memory: a thread of its own costs more than the question."""
 PATIENCE = 2.0
 """Seconds that one file system may take to answer; the kernel answers from memory, in microseconds."""
 
@@ -45,6 +47,7 @@ class FileSystem(NamedTuple):
     mountpoint: str
     resource: str
     metadata: Metadata
+    local: bool
 
 
 class MountWatch:
@@ -89,10 +92,7 @@ class Asker:
             asked, answers, working = turn
             for mountpoint in asked:
                 self.asking = mountpoint
-                try:
-                    answers[mountpoint] = self._statvfs(mountpoint)
-                except OSError as error:
-                    answers[mountpoint] = error
+                answers |= _answers(self._statvfs, [mountpoint])
             self.asking = None
             working.release()
 
@@ -144,7 +144,8 @@ class FileSystemPollster(Pollster):
             if self._mounts_changed():
                 self._found = _on_disks(self._host, self._partitions())
             found = self._found
-            answers = self._ask([mounted.mountpoint for mounted in found])
+            answers = _answers(self._statvfs, [mounted.mountpoint for mounted in found if mounted.local])
+            answers |= self._ask([mounted.mountpoint for mounted in found if not mounted.local])
         faults = []
         for mounted in found:
             answer = answers.get(mounted.mountpoint)
@@ -180,6 +181,16 @@ class FileSystemPollster(Pollster):
             LOG.warning("file system %s is not metered: permission denied", mountpoint)
 
 
+def _answers(statvfs: Callable[[str], os.statvfs_result], mountpoints: Iterable[str]) -> dict[str, Answer]:
+    answers: dict[str, Answer] = {}
+    for mountpoint in mountpoints:
+        try:
+            answers[mountpoint] = statvfs(mountpoint)
+        except OSError as error:
+            answers[mountpoint] = error
+    return answers
+
+
 def _on_disks(host: str, partitions: Iterable[Partition]) -> tuple[FileSystem, ...]:
     """Those on devices other than images, each device once, without those hidden below another."""
     visible = {partition.mountpoint: partition for partition in partitions}
@@ -198,6 +209,7 @@ def _on_disks(host: str, partitions: Iterable[Partition]) -> tuple[FileSystem, .
                     "fstype": partition.fstype,
                 }
             ),
+            partition.fstype in LOCAL,
         )
         for partition in devices.values()
     )

@@ -136,3 +136,26 @@ def test_the_ancestors_discoveries_get_their_manager() -> None:
 
     assert discoverer.discover(["endpoint:compute"], {}).resources == ["the manager", "compute"]
     discoverer.close()
+
+
+class Immediate(ListDiscovery):
+    """Answers from memory, and tells in which thread."""
+
+    immediate = True
+    thread: threading.Thread | None = None
+
+    def discover(self, param: str | None = None) -> Any:
+        """Note the thread."""
+        self.thread = threading.current_thread()
+        return super().discover(param)
+
+
+def test_one_that_answers_from_memory_is_asked_in_the_same_thread() -> None:
+    """Any other in a thread of its own; what it raises is a problem all the same."""
+    immediate = Immediate("r")
+    discoverer = Discoverer({"d": immediate})
+
+    assert discoverer.discover(["d"], {}).resources == ["r"]
+    assert immediate.thread is threading.current_thread()
+    immediate.resources = (ValueError("no"),)
+    assert discoverer.discover(["d"], {}).problems == ["discovery 'd': ValueError: no"]

@@ -98,6 +98,7 @@ def test_a_replay_has_a_number_that_never_comes_again(path: Path) -> None:
     """A store that has seen one must not take the next for it."""
     journal = Journal(path, Settings(reserve=1 << 16))
     journal.join("store", "hold", 0)
+    assert journal.positions.replays("store") == []
     quarantine = Quarantine(path)
     _, conflict, expired = quarantine.list()
     assert quarantine.replay([expired.id, conflict.id], "ann") == 2

@@ -127,7 +127,11 @@ def test_one_that_hangs_hides_no_other() -> None:
             release.wait(10)
         return answer()
 
-    table = (Mounted("/dev/a", "/"), Mounted("/dev/b", "/hung"), Mounted("/dev/c", "/var"))
+    table = (
+        Mounted("/dev/a", "/", "nfs4"),
+        Mounted("/dev/b", "/hung", "nfs4"),
+        Mounted("/dev/c", "/var", "nfs4"),
+    )
     polled = pollster(*table, statvfs=statvfs, patience=0.1)
     others = ["web1.fs./", "web1.fs./var"]
     try:
@@ -152,7 +156,11 @@ def test_several_that_hang_hide_no_other() -> None:
             release.wait(10)
         return answer()
 
-    table = (Mounted("/dev/a", "/hung1"), Mounted("/dev/b", "/hung2"), Mounted("/dev/c", "/var"))
+    table = (
+        Mounted("/dev/a", "/hung1", "nfs4"),
+        Mounted("/dev/b", "/hung2", "nfs4"),
+        Mounted("/dev/c", "/var", "nfs4"),
+    )
     try:
         seen, fault = until_fault(pollster(*table, statvfs=statvfs, patience=0.05).get_samples([]))
     finally:
@@ -169,7 +177,7 @@ def test_one_that_fails_hides_no_other() -> None:
             raise OSError(errno.EIO, os.strerror(errno.EIO), mountpoint)
         return answer()
 
-    table = (Mounted("/dev/a", "/bad"), Mounted("/dev/b", "/var"))
+    table = (Mounted("/dev/a", "/bad", "nfs4"), Mounted("/dev/b", "/var", "nfs4"))
     polled = pollster(*table, statvfs=statvfs)
 
     assert until_fault(polled.get_samples([])) == (["web1.fs./var"], "/bad: Input/output error")
@@ -271,3 +279,21 @@ def test_watch_tells_each_change_once() -> None:
     )
 
     assert told.stdout == "[False, True, False, True, False]\n"
+
+
+def test_kinds_that_answer_from_memory_need_no_thread() -> None:
+    """They are asked where they are read, also those that fail; a kind that may hang is not."""
+    asked: dict[str, threading.Thread] = {}
+
+    def statvfs(mountpoint: str) -> os.statvfs_result:
+        asked[mountpoint] = threading.current_thread()
+        if mountpoint == "/bad":
+            raise OSError(errno.EIO, "Input/output error")
+        return answer()
+
+    table = (Mounted("/dev/a", "/"), Mounted("/dev/b", "/bad", "xfs"), Mounted("nas:/x", "/far", "nfs4"))
+    seen, fault = until_fault(pollster(*table, statvfs=statvfs).get_samples([]))
+
+    assert (seen, fault) == (["web1.fs./", "web1.fs./far"], "/bad: Input/output error")
+    here = threading.current_thread()
+    assert {place for place, thread in asked.items() if thread is not here} == {"/far"}
