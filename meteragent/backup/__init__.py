@@ -1,0 +1,1 @@
+"""Backups: a journal and its store as they were at one instant, and the way back."""
