@@ -8,22 +8,19 @@ from typing import TYPE_CHECKING, Any
 from cliff.columns import FormattableColumn
 
 from meteragent.cli.command import Lister
+from meteragent.clock import iso
 from meteragent.errors import NotFound
 
 if TYPE_CHECKING:
     from meteragent.config import Settings
     from meteragent.journal.status import Status as JournalStatus
 
-COUNTS = (
-    "delivered", "duplicate", "superseded", "conflict", "unmatched", "absorbed", "quarantined", "discarded",
-    "detached", "pending",
-)  # fmt: skip
-"""The parts of a sink's line of account."""
-
 
 def journal_path(settings: "Settings") -> Path:
     """Where the journal lies."""
-    return settings.state_dir / "journal.db"
+    from meteragent.state_folder import JOURNAL
+
+    return settings.state_dir / JOURNAL
 
 
 class Parts(FormattableColumn[dict[str, int]]):
@@ -69,15 +66,19 @@ class Status(OfJournal):
             ("samples read", status.read, Parts(read), status.read == sum(read.values()))
         ]
         for sink in status.sinks:
-            parts = Parts({name: getattr(sink, name) for name in COUNTS})
-            rows.append((f"sink {sink.name}", sink.journaled, parts, sink.balanced))
+            rows.append((f"sink {sink.name}", sink.journaled, Parts(sink.parts), sink.balanced))
         return self.columns, rows
 
 
 class SinkList(OfJournal):
     """Show the sinks, where they stand, and what became of the samples they were given."""
 
-    columns = ("name", "mode", "sequence", "journaled", *COUNTS, "balanced")
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The parser of it, once the columns are known."""
+        from meteragent.journal.schema import COUNTS
+
+        self.columns = ("name", "mode", "sequence", "journaled", *COUNTS, "pending", "balanced")
+        return super().get_parser(prog_name)
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """A row for each sink."""
@@ -87,20 +88,41 @@ class SinkList(OfJournal):
         return self.columns, [[getattr(sink, column) for column in self.columns] for sink in sinks]
 
 
+class SinkShow(Lister):
+    """Show which batches a sink missed, and why."""
+
+    columns = ("first", "last", "samples", "at", "reason")
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """The parser of it."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("name", metavar="NAME", help="the sink's name")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
+        """A row for each range of batches, oldest first."""
+        from meteragent.journal.status import detached
+
+        ranges = detached(journal_path(self.settings()), parsed_args.name)
+        return self.columns, [
+            (each.first, each.last, each.samples, iso(each.at), each.reason) for each in ranges
+        ]
+
+
 class Verify(Lister):
-    """Check every record of the journal against its digest; exit code 1 when one is damaged."""
+    """Check every batch of the journal against its digest; exit code 1 when one is damaged."""
 
     columns = ("sequence", "reason")
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
-        """The damaged records."""
+        """The damaged batches."""
         del parsed_args
         from meteragent.journal.verify import verify
 
         found = verify(journal_path(self.settings()))
         self.code = 1 if found.damaged else 0
         self.program.hint(
-            f"{found.records} records from {found.first} on: "
+            f"{found.batches} batches from {found.first} on: "
             + (f"{len(found.damaged)} faults" if found.damaged else "all sound")
         )
         return self.columns, [(damage.sequence, damage.reason) for damage in found.damaged]

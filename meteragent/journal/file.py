@@ -4,7 +4,7 @@ import ctypes
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import apsw
@@ -40,6 +40,8 @@ class JournalFile:
         self._log = Path(f"{path}-wal")
         self._spare = 0
         """Bytes that can surely be written beyond the reserve, by what was last seen."""
+        self._length_seen = self._least_length = 0
+        """Bytes of the file when last looked at, and those that SQLite never makes it shorter than."""
         self._reading = threading.Lock()
         self.connection = self._connect()
         self._reader = schema.connect_reader(path)
@@ -69,16 +71,25 @@ class JournalFile:
                 raise
         return connection
 
-    @contextmanager
-    def transaction(self, phase: str, *, synced: bool = True) -> Iterator[apsw.Connection]:
+    def transaction(self, phase: str) -> AbstractContextManager[apsw.Connection]:
         """One transaction, alone; the caller holds ``lock`` when it keeps figures beside the file.
 
-        :param synced: whether the commit waits for the disk; what a later redelivery mends need not
         :raises Unavailable: when it did not happen
         """
+        return self._transaction(phase, "full")
+
+    def transaction_unsynced(self, phase: str) -> AbstractContextManager[apsw.Connection]:
+        """The same, not waiting for the disk: for what a later redelivery mends.
+
+        :raises Unavailable: when it did not happen
+        """
+        return self._transaction(phase, "normal")
+
+    @contextmanager
+    def _transaction(self, phase: str, synchronous: str) -> Iterator[apsw.Connection]:
         with self.lock, schema.explained(self.path):
             try:
-                self.connection.execute(f"pragma synchronous={'full' if synced else 'normal'}")
+                self.connection.execute(f"pragma synchronous={synchronous}")
                 self.connection.execute("begin immediate")
                 reach(phase)
                 yield self.connection
@@ -104,10 +115,11 @@ class JournalFile:
     def make_room(self, size: int) -> None:
         """See to it that a transaction of so many bytes leaves the reserve as it is.
 
-        :raises Unavailable: when the disk has not enough left for that
+        :raises Unavailable: when the disk has not enough left for that, or the file was cut
         """
         needed = _needed(size)
         with self.lock:
+            self._check_length()
             if needed > self._spare:
                 self._spare = self._see_to(needed, self._reserve)
             self._spare -= needed
@@ -121,12 +133,26 @@ class JournalFile:
             self._spare = 0
             self._see_to(_needed(size), self._reserve // 2)
 
+    def _check_length(self) -> None:
+        """See that nobody has cut the file: SQLite would go on with what it has in memory and in the log.
+
+        It makes the file shorter itself, but never than all its pages; free ones stay in it.
+        """
+        with schema.explained(self.path):
+            length = os.stat(self.path).st_size
+            if length == self._length_seen:
+                return
+            pages = self._pages()
+        if length < min(self._least_length, pages):
+            raise Unavailable(f"{self.path} was cut to {length} bytes while in use; {schema.START_AGAIN}")
+        self._length_seen, self._least_length = length, min(length, pages)
+
     def _see_to(self, needed: int, keep: int) -> int:
         """Own so many bytes beyond those to keep; how many there are."""
         with schema.explained(self.path):
             free, log = self._owned()
             if free < keep + needed or log < LOG_PAGES * PAGE + max(keep, needed):
-                self._grow(keep + LOG_PAGES * PAGE + max(needed, min(self._length() // 8, LARGEST_GROWTH)))
+                self._grow(keep + LOG_PAGES * PAGE + max(needed, min(self._pages() // 8, LARGEST_GROWTH)))
                 free, log = self._owned()
             return max(needed, min(free - keep, log - LOG_PAGES * PAGE))
 
@@ -138,7 +164,8 @@ class JournalFile:
             log = 0
         return int(self.connection.execute("pragma freelist_count").get) * PAGE, log
 
-    def _length(self) -> int:
+    def _pages(self) -> int:
+        """Bytes of all pages, those included that are in the log only."""
         return int(self.connection.execute("pragma page_count").get) * PAGE
 
     def _grow(self, size: int) -> None:
@@ -155,7 +182,7 @@ class JournalFile:
             raise Unavailable(
                 f"disk full: {self.path.parent} has {left >> 10} KiB left, the journal needs {missing >> 10}"
             )
-        wanted = ctypes.c_int64(self._length() + max(0, size - free) + _SLACK)
+        wanted = ctypes.c_int64(self._pages() + max(0, size - free) + _SLACK)
         self.connection.file_control("main", apsw.SQLITE_FCNTL_SIZE_HINT, ctypes.addressof(wanted))
         with self.transaction("journal open") as connection:
             connection.execute("create table zeros(bytes blob)")

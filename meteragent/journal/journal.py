@@ -9,7 +9,7 @@ import msgspec
 from oslo_config import cfg
 
 from meteragent import wire
-from meteragent.batch import Batch, Refused
+from meteragent.batch import Batch, Kept, Refused
 from meteragent.clock import Clock
 from meteragent.errors import Rejected, Unavailable
 from meteragent.failpoints import reach
@@ -23,6 +23,7 @@ OPTS = [
         "max_size",
         default=512 << 20,
         min=1 << 20,
+        max=1 << 40,
         help="Bytes of batches that may wait in the journal for a sink that holds. Beyond that the "
         "agent stops accepting until the sink has caught up.",
     ),
@@ -30,6 +31,7 @@ OPTS = [
         "reserve",
         default=2 << 20,
         min=1 << 20,
+        max=1 << 26,
         help="Bytes of the journal's file that are never used for new batches, so that positions can "
         "move and delivered batches can be deleted on a full disk.",
     ),
@@ -37,8 +39,9 @@ OPTS = [
         "quarantine_max_size",
         default=64 << 20,
         min=1 << 16,
-        help="Bytes of refused samples that quarantine may hold. When it is full the agent stops "
-        "accepting until some are discarded or replayed.",
+        max=1 << 40,
+        help="Bytes of refused samples in quarantine beyond which the agent stops accepting until some "
+        "are discarded or replayed. What sinks refuse of batches accepted before is added all the same.",
     ),
 ]
 """Group ``[journal]``."""
@@ -62,13 +65,15 @@ class OpenPoll(msgspec.Struct, frozen=True):
     samples: int
 
 
-class Record(msgspec.Struct, frozen=True):
-    """A batch as it lies in the journal; empty, with the reason and its head, when it is damaged."""
+class Journaled(msgspec.Struct, frozen=True):
+    """A batch as it lies in the journal; without samples, with the reason and its head, when damaged."""
 
     batch: Batch
     samples: int
     damage: str = ""
     head: bytes = b""
+    digest: bytes = b""
+    """Of what is in the journal, blake2b in 16 bytes."""
 
 
 class Journal:
@@ -91,10 +96,8 @@ class Journal:
             self._file.close()
             raise
         self.epoch: str = meta.epoch
-        self.listeners: list[Callable[[Batch], None]] = []
+        self.listeners: list[Callable[[Journaled], None]] = []
         """Told of every batch in order, with the journal locked: they must return at once."""
-        self.holding = ""
-        """Why nothing is accepted at present; empty when it is."""
 
     @property
     def last(self) -> int:
@@ -119,10 +122,20 @@ class Journal:
         with self._file.lock, schema.explained(self._file.path):
             return [OpenPoll(*row) for row in self._file.connection.execute("select * from open_poll")]
 
+    def states(self) -> list[Kept]:
+        """What pollsters keep."""
+        with self._file.lock, schema.explained(self._file.path):
+            return [Kept(*row) for row in self._file.connection.execute("select * from pollster_state")]
+
     def join(self, name: str, mode: str, max_lag: int) -> SinkRow:
         """Give a sink its place; see ``Positions.join``."""
         with self._file.lock:
             return self.positions.join(name, mode, max_lag, self._head)
+
+    def leave(self, name: str) -> None:
+        """Note that a sink is no longer configured; see ``Positions.leave``."""
+        with self._file.lock:
+            self.positions.leave(name, self._head)
 
     def append(self, batch: Batch, refused: Sequence[Refused] = (), read: int | None = None) -> Batch:
         """Accept a batch: when this returns, it is on disk and counted.
@@ -133,33 +146,34 @@ class Journal:
         :raises Unavailable: when nothing is accepted now
         :raises ValueError: when a text in it is no valid Unicode
         """
+        kept = batch.kept
+        if kept:
+            batch = msgspec.structs.replace(batch, kept=[])
         payload = wire.encode(batch)
         digest = hashlib.blake2b(payload, digest_size=16).digest()
         if read is None:
             read = len(batch.samples) + sum(each.samples for each in refused)
         with self._file.lock:
             aside = quarantine.of_refused(refused, self._head.sequence + 1)
-            try:
-                size = sum(item.size for item in aside)
-                self._admit(len(payload), size)
-                with self._file.transaction("journal open") as connection:
-                    self._admit_aside(connection, size)
-                    detached = self.positions.detach(connection, self._head, len(payload))
-                    head = self._insert(connection, batch, payload, digest)
-                    _note_polls(connection, batch)
-                    quarantine.add(connection, aside, self._clock.wall())
-                    _count(connection, read, len(batch.samples), sum(each.samples for each in refused))
-            except Unavailable as error:
-                self.holding = str(error)
-                raise
-            self.holding = ""
+            cost = sum(each.cost for each in aside)
+            self._admit(len(payload), cost + sum(len(each.state) for each in kept))
+            with self._file.transaction("journal open") as connection:
+                self._admit_aside(connection, cost)
+                moves = self.positions.detach(connection, self._head, len(payload))
+                head = self._insert(connection, batch, payload, digest)
+                _note_polls(connection, batch)
+                if kept:
+                    _note_states(connection, kept)
+                quarantine.add(connection, aside, self._clock.wall())
+                _count(connection, read, len(batch.samples), sum(each.samples for each in refused))
             self._head = head
-            self.positions.note(*detached)
+            self.positions.note(moves)
             reach("journal committed")
-            journaled = msgspec.structs.replace(batch, sequence=head.sequence)
+            accepted = msgspec.structs.replace(batch, sequence=head.sequence)
+            journaled = Journaled(accepted, len(accepted.samples), digest=digest)
             for listener in self.listeners:
                 listener(journaled)
-        return journaled
+        return accepted
 
     def _admit(self, size: int, aside: int) -> None:
         """Refuse what would pass the bound of the journal."""
@@ -201,7 +215,7 @@ class Journal:
         )
         return following
 
-    def read(self, after: int) -> Record | None:
+    def read(self, after: int) -> Journaled | None:
         """The batch that follows a sequence; None at the head.
 
         :raises Unavailable: when it cannot be read now
@@ -216,10 +230,10 @@ class Journal:
             return None
         sequence, samples, digest, payload = row
         try:
-            return Record(sound(payload, digest, sequence), samples)
+            return Journaled(sound(payload, digest, sequence), samples, digest=digest)
         except Rejected as error:
-            damage = f"journal record {sequence}: {error}"
-            return Record(Batch(sequence=sequence), samples, damage, payload)
+            damage = f"batch {sequence}: {error}"
+            return Journaled(Batch(sequence=sequence), samples, damage, payload)
 
     def status(self) -> Status:
         """The account at this instant.
@@ -242,7 +256,7 @@ def _newest(connection: apsw.Connection, meta: schema.Meta) -> Head:
 
 
 def sound(payload: bytes, digest: bytes, sequence: int) -> Batch:
-    """The batch in a record's payload.
+    """The batch in a payload.
 
     :raises Rejected: when it is damaged
     """
@@ -254,7 +268,7 @@ def sound(payload: bytes, digest: bytes, sequence: int) -> Batch:
 
 
 def chained(previous: bytes, sequence: int, samples: int, digest: bytes) -> bytes:
-    """The digest of a record: of the one before it, its place and its payload's digest."""
+    """The digest of a batch in the chain: of the one before it, its place and its payload's digest."""
     return hashlib.blake2b(b"%s:%d:%d:%s" % (previous, sequence, samples, digest), digest_size=16).digest()
 
 
@@ -270,13 +284,26 @@ def _note_polls(connection: apsw.Connection, batch: Batch) -> None:
         "insert or ignore into open_poll(polling_source, tick, pollster, began) values (?, ?, ?, ?)",
         ((each.polling_source, each.tick, each.pollster, each.began) for each in batch.begun),
     )
+    ended = {(each.polling_source, each.pollster) for each in batch.polls}
     connection.executemany(
-        "update open_poll set samples = samples + ? where polling_source = ? and pollster = ?",
-        ((each.samples, each.polling_source, each.pollster) for each in batch.provenance),
+        "update open_poll set samples = samples + ?1 where polling_source = ?2 and pollster = ?3 and tick ="
+        " (select max(tick) from open_poll where polling_source = ?2 and pollster = ?3)",
+        (
+            (each.samples, each.polling_source, each.pollster)
+            for each in batch.provenance
+            if (each.polling_source, each.pollster) not in ended
+        ),
     )
     connection.executemany(
         "delete from open_poll where polling_source = ? and tick = ? and pollster = ?",
         ((each.polling_source, each.tick, each.pollster) for each in batch.polls),
+    )
+
+
+def _note_states(connection: apsw.Connection, kept: Sequence[Kept]) -> None:
+    connection.executemany(
+        "insert or replace into pollster_state values (?, ?, ?)",
+        ((each.polling_source, each.pollster, each.state) for each in kept),
     )
 
 

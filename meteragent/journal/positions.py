@@ -1,5 +1,6 @@
 """Where each sink stands in the journal, what became of its samples, and what may be trimmed."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,13 @@ from meteragent.failpoints import reach
 from meteragent.journal import quarantine
 from meteragent.journal.file import JournalFile
 from meteragent.journal.schema import COUNTS, Meta, explained
+
+LOG = logging.getLogger(__name__)
+
+DETACHED = 1000
+"""Ranges of missed batches that are kept of a sink; its account goes on to count older ones."""
+QUIET = 60.0
+"""Seconds without a missed batch after which the next one begins a new run."""
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -42,16 +50,15 @@ class SinkRow(msgspec.Struct):
         return self.left_at is not None and self.mode == "hold" and self.sequence < self.left_at
 
 
-_SKIP = (
-    "update sink set detached = detached + ?1, sequence = ?2, bytes_total = ?3 where name = ?4",
-    "update detached set last = ?1, samples = samples + ?2, at = ?3"
-    " where sink = ?4 and last = ?5 and reason = ?6",
-    "insert into detached values (?, ?, ?, ?, ?, ?)",
-)
+class Moves(msgspec.Struct):
+    """What a transaction changes; to be remembered once it is committed."""
 
-
-Moves = tuple[dict[str, tuple[int, int]], tuple[int, int] | None]
-"""By sink its new sequence and total of bytes; and those of the batch up to which all were deleted."""
+    places: dict[str, tuple[int, int]] = {}
+    """By sink its new sequence and total of bytes."""
+    trimmed: tuple[int, int] | None = None
+    """Those of the batch up to which all were deleted."""
+    missed: dict[str, str] = {}
+    """By sink that was moved on without its samples, why."""
 
 
 class Positions:
@@ -67,7 +74,9 @@ class Positions:
         self._trimmed_size = meta.anchor_bytes
         self._unmarked: dict[str, int] = {}
         """By sink the state of the file in which nothing was marked for a replay."""
-        with file.transaction("position open", synced=False) as connection:
+        self._told: dict[str, float] = {}
+        """By sink when it last missed batches, on the monotonic clock."""
+        with file.transaction_unsynced("position open") as connection:
             connection.execute("update sink set left_at = ? where left_at is null", (head.sequence,))
             self._absent = {
                 row.name: row
@@ -110,6 +119,24 @@ class Positions:
             self._sinks[name] = sink
             return sink
 
+    def leave(self, name: str, head: Head) -> None:
+        """Note that a sink is no longer configured: what waits for one that holds is kept.
+
+        :raises Unavailable: when it could not be written; the sink is configured then
+        """
+        with self._file.lock:
+            sink = self._sinks.get(name)
+            if sink is None:
+                return
+            with self._file.transaction("position open") as connection:
+                connection.execute("update sink set left_at = ? where name = ?", (head.sequence, name))
+            sink.left_at = head.sequence
+            self._absent[name] = self._sinks.pop(name)
+
+    def _row(self, name: str) -> SinkRow:
+        """The row of a sink that joined, or of one that has left: it may still end what it was at."""
+        return self._sinks.get(name) or self._absent[name]
+
     def pending(self, head: Head) -> tuple[int, str]:
         """Bytes that wait for the sink that holds and is furthest behind, and what they wait for."""
         holding = [sink for sink in self._sinks.values() if sink.mode == "hold"]
@@ -133,28 +160,42 @@ class Positions:
             and sink.sequence < head.sequence
             and head.size - sink.size + size > sink.max_lag
         ]
-        if not late:
-            return {}, None
-        moved = {
-            sink.name: self._skip(connection, sink, head.sequence, f"lag over {sink.max_lag} bytes")
-            for sink in late
-        }
-        return moved, self._trim(connection, moved)
+        moves = Moves()
+        for sink in late:
+            self._skip(connection, moves, sink, head.sequence, f"lag over {sink.max_lag} bytes")
+        if late:
+            self._trim(connection, moves)
+        return moves
 
-    def _skip(self, connection: apsw.Connection, sink: SinkRow, last: int, reason: str) -> tuple[int, int]:
-        """Move a sink on without its samples, and write down which it missed; where it stands then."""
+    def _skip(self, connection: apsw.Connection, moves: Moves, sink: SinkRow, last: int, reason: str) -> None:
+        """Move a sink on without its samples, and write down which it missed."""
         samples, size = connection.execute(
             f"select max(0, batch.samples_total - joined - ({' + '.join(COUNTS)})), batch.bytes_total"
             " from sink, batch where name = ? and batch.sequence = ?",
             (sink.name, last),
         ).get or self._missing(last)
         now = self._clock.wall()
-        move, extend, write = _SKIP
-        connection.execute(move, (samples, last, size, sink.name))
-        connection.execute(extend, (last, samples, now, sink.name, sink.sequence, reason))
+        connection.execute(
+            "update sink set detached = detached + ?, sequence = ?, bytes_total = ? where name = ?",
+            (samples, last, size, sink.name),
+        )
+        connection.execute(
+            "update detached set last = ?, samples = samples + ?, at = ?"
+            " where sink = ? and last = ? and reason = ?",
+            (last, samples, now, sink.name, sink.sequence, reason),
+        )
         if not connection.changes():
-            connection.execute(write, (sink.name, sink.sequence + 1, last, samples, now, reason))
-        return last, size
+            connection.execute(  # one that begins there is from before damage took the sink's position
+                "insert or replace into detached values (?, ?, ?, ?, ?, ?)",
+                (sink.name, sink.sequence + 1, last, samples, now, reason),
+            )
+            connection.execute(
+                "delete from detached where sink = ?1 and first <="
+                " (select first from detached where sink = ?1 order by first desc limit 1 offset ?2)",
+                (sink.name, DETACHED),
+            )
+        moves.places[sink.name] = (last, size)
+        moves.missed[sink.name] = reason
 
     def move(
         self,
@@ -171,7 +212,7 @@ class Positions:
 
         :param counts: samples by line of account
         :param state: what its publishers keep with the position
-        :param damage: samples, reason and head of a record that could not be read
+        :param damage: samples, reason and head of a batch that could not be read
         :returns: False when the sink was detached from this batch meanwhile
         :raises Unavailable: when it could not be written; nothing has moved then
         """
@@ -179,12 +220,12 @@ class Positions:
         if damage is not None:
             aside.append(quarantine.of_damage(name, batch.sequence, *damage))
         with self._file.lock:
-            sink = self._sinks[name]
+            sink = self._row(name)
             if sink.sequence >= batch.sequence:
                 return False
             if aside:
-                self._file.make_room_aside(sum(item.size for item in aside))
-            with self._file.transaction("position open", synced=False) as connection:
+                self._file.make_room_aside(sum(each.cost for each in aside))
+            with self._file.transaction_unsynced("position open") as connection:
                 size = connection.execute(
                     "select bytes_total from batch where sequence = ?", (batch.sequence,)
                 ).get
@@ -196,10 +237,10 @@ class Positions:
                     (batch.sequence, size, msgspec.json.encode(state), name),
                 )
                 quarantine.add(connection, aside, self._clock.wall())
-                moved = {name: (batch.sequence, size)}
-                trimmed = self._trim(connection, moved)
+                moves = Moves({name: (batch.sequence, size)})
+                self._trim(connection, moves)
             sink.state = state
-            self.note(moved, trimmed)
+            self.note(moves)
             reach("position committed")
             return True
 
@@ -213,11 +254,13 @@ class Positions:
                 connection.execute(
                     "update sink set state = ? where name = ?", (msgspec.json.encode(state), name)
                 )
-            self._sinks[name].state = state
+            self._row(name).state = state
 
-    def replays(self, name: str) -> list[quarantine.Entry]:
-        """What a person asked to be offered to this sink again.
+    def replays(self, name: str, after: int = 0, most: int = -1) -> list[quarantine.Entry]:
+        """What a person asked to be offered to this sink again, in the order asked for.
 
+        :param after: serial of the one to go on behind
+        :param most: how many at the most; below 0 for all
         :raises Unavailable: when it cannot be read now
         """
         connection = self._file.connection
@@ -225,8 +268,8 @@ class Positions:
             state = connection.execute("pragma data_version").get
             if self._unmarked.get(name) == state:  # only another process marks them
                 return []
-            entries = quarantine.marked(connection, name)
-            if not entries:
+            entries = quarantine.marked(connection, name, after, most)
+            if not entries and not after:
                 self._unmarked[name] = state
             return entries
 
@@ -246,25 +289,22 @@ class Positions:
                     quarantine.keep(connection, entry, reason)
                 else:
                     quarantine.remove(connection, entry, into)
-            self._sinks[entry.sink].state = state
+            self._row(entry.sink).state = state
 
-    def _trim(self, connection: apsw.Connection, moved: dict[str, tuple[int, int]]) -> tuple[int, int] | None:
-        """Delete what nobody needs, keeping the last digest as anchor; what was deleted last, and its total.
-
-        :param moved: by sink its new sequence and total of bytes; those that are left behind are added
-        """
-        claims = [moved.get(name, (sink.sequence,))[0] for name, sink in self._sinks.items()]
-        claims.extend(sink.sequence for sink in self._absent.values() if sink.waits)
-        lowest = min(claims)
+    def _trim(self, connection: apsw.Connection, moves: Moves) -> None:
+        """Delete what nobody needs, keeping the last digest as anchor; who is left behind moves on, too."""
+        claiming = [*self._sinks.values(), *(sink for sink in self._absent.values() if sink.waits)]
+        claims = (moves.places.get(sink.name, (sink.sequence,))[0] for sink in claiming)
+        lowest = min(claims, default=self.trimmed)
         if lowest <= self.trimmed:
-            return None
+            return
         reach("trim open")
         anchor = connection.execute(
             "select digest, samples_total, bytes_total from batch where sequence = ?", (lowest,)
         ).fetchone() or self._missing(lowest)
         for sink in self._absent.values():
             if sink.sequence < lowest:
-                moved[sink.name] = self._skip(connection, sink, lowest, "not configured")
+                self._skip(connection, moves, sink, lowest, "not configured")
         connection.executemany(
             "update meta set value = ? where key = ?",
             zip(
@@ -274,15 +314,23 @@ class Positions:
             ),
         )
         connection.execute("delete from batch where sequence <= ?", (lowest,))
-        return lowest, anchor[2]
+        moves.trimmed = (lowest, anchor[2])
 
-    def note(self, moved: Mapping[str, tuple[int, int]], trimmed: tuple[int, int] | None) -> None:
-        """Remember what has been committed."""
-        for name, place in moved.items():
-            sink = self._sinks.get(name) or self._absent[name]
+    def note(self, moves: Moves) -> None:
+        """Remember what has been committed, and tell once of each run of batches that a sink misses."""
+        for name, reason in moves.missed.items():
+            now, told = self._clock.monotonic(), self._told.get(name)
+            if told is None or (name in self._sinks and now - told > QUIET):
+                LOG.warning(
+                    "sink %s misses batches from %d on: %s; meteragent sink show lists them",
+                    name, self._row(name).sequence + 1, reason,
+                )  # fmt: skip
+            self._told[name] = now
+        for name, place in moves.places.items():
+            sink = self._row(name)
             sink.sequence, sink.size = place
-        if trimmed is not None:
-            self.trimmed, self._trimmed_size = trimmed
+        if moves.trimmed is not None:
+            self.trimmed, self._trimmed_size = moves.trimmed
 
     def _missing(self, sequence: int) -> Any:
         raise Unavailable(f"{self._file.path}: batch {sequence} is missing, the next start mends that")

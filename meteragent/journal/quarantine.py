@@ -1,7 +1,9 @@
 """Quarantine: what was refused waits here, with the reason, until a person replays or discards it."""
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 
 import apsw
@@ -11,11 +13,16 @@ from meteragent.batch import CONFLICT, Batch, Refusal, Refused
 from meteragent.clock import Clock
 from meteragent.errors import NotFound, Rejected, Unavailable
 from meteragent.journal import schema
+from meteragent.plugins.reason import shortened
 from meteragent.sample import Sample
 from meteragent.wire import decode, encode
 
 HEAD = 64 << 10
 """Bytes that are kept of something too damaged or too big to keep whole."""
+DISCARDED = 10_000
+"""Entries of which it is kept who discarded them."""
+_DAMAGE = -1
+"""Stands for a sample's index in what is left of a damaged batch."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -38,16 +45,18 @@ class Entry(msgspec.Struct, frozen=True):
     """URLs of those that refused it, one a line; they alone are offered it again."""
     serial: int = 0
     """Number of the replay that was asked for, never given twice."""
+    sample_index: int = 0
     payload: bytes = b""
 
 
-class Item(msgspec.Struct, frozen=True):
+class Aside(msgspec.Struct, frozen=True):
     """Something on its way into quarantine."""
 
     category: str
     sink: str
     sequence: int
-    item: int
+    sample_index: int
+    """Of the sample in its batch; -1 for a whole batch that is damaged."""
     reason: str
     samples: int
     payload: bytes
@@ -57,20 +66,19 @@ class Item(msgspec.Struct, frozen=True):
     publisher: str = ""
 
     @property
-    def size(self) -> int:
-        """Bytes that it takes, about."""
-        return len(self.payload) + len(self.detail) + len(self.reason) + 300
+    def cost(self) -> int:
+        """Bytes that it counts in quarantine."""
+        return 300 + len(self.payload) + len(self.detail.encode()) + len(self.reason.encode())
 
 
 _COLUMNS = (
     "id, at, category, sink, sequence, polling_source, pollster, reason, detail, samples,"
-    " length(payload), state, by, publisher, serial"
+    " length(payload), state, by, publisher, serial, sample_index"
 )
-_ITEM = ", ".join(Item.__struct_fields__)
 _ADD = (
-    f"insert or ignore into quarantine(at, {_ITEM})"
-    f" values (?{', ?' * len(Item.__struct_fields__)})"
-)  # fmt: skip
+    f"insert or ignore into quarantine(at, cost, {', '.join(Aside.__struct_fields__)})"
+    f" values (?, ?{', ?' * len(Aside.__struct_fields__)})"
+)
 
 
 def size(connection: apsw.Connection) -> int:
@@ -78,42 +86,50 @@ def size(connection: apsw.Connection) -> int:
     return int(connection.execute("select value from meta where key = 'quarantine_size'").get)
 
 
-def add(connection: apsw.Connection, items: Sequence[Item], at: int) -> None:
+def add(connection: apsw.Connection, aside: Sequence[Aside], at: int) -> None:
     """Put things aside, each once however often its batch is delivered."""
-    connection.executemany(_ADD, ((at, *msgspec.structs.astuple(item)) for item in items))
+    connection.executemany(_ADD, ((at, each.cost, *msgspec.structs.astuple(each)) for each in aside))
 
 
-def of_refused(refused: Sequence[Refused], sequence: int) -> list[Item]:
+def of_refused(refused: Sequence[Refused], sequence: int) -> list[Aside]:
     """What was refused at intake."""
     return [
-        Item(
-            "refused", "", sequence, 0, each.reason, each.samples, each.payload,
+        Aside(
+            "refused", "", sequence, 0, shortened(each.reason), each.samples, each.payload,
             polling_source=each.polling_source, pollster=each.pollster,
         )
         for each in refused
     ]  # fmt: skip
 
 
-def of_refusals(sink: str, batch: Batch, refusals: Sequence[Refusal]) -> list[Item]:
-    """What publishers refused."""
-    return [
-        Item(
-            category(each), sink, batch.sequence, each.index, each.reason, 1,
-            encode(Batch(samples=[batch.samples[each.index]])),
-            detail=each.detail, publisher=each.publisher,
+def of_refusals(sink: str, batch: Batch, refusals: Sequence[Refusal]) -> list[Aside]:
+    """What publishers refused, each sample with the host and who yielded it."""
+    ends = list(accumulate(each.samples for each in batch.provenance))
+    aside = []
+    for each in refusals:
+        part = bisect_right(ends, each.index)
+        came_from = [msgspec.structs.replace(one, samples=1) for one in batch.provenance[part : part + 1]]
+        alone = Batch([batch.samples[each.index]], came_from, host=batch.host)
+        polling_source, pollster = (
+            (came_from[0].polling_source, came_from[0].pollster) if came_from else ("", "")
         )
-        for each in refusals
-    ]  # fmt: skip
+        aside.append(
+            Aside(
+                category(each), sink, batch.sequence, each.index, shortened(each.reason), 1, encode(alone),
+                shortened(each.detail), polling_source, pollster, each.publishers,
+            )
+        )  # fmt: skip
+    return aside
 
 
-def of_damage(sink: str, sequence: int, samples: int, reason: str, head: bytes) -> Item:
-    """A record that can no longer be read."""
-    return Item("quarantined", sink, sequence, -1, reason, samples, head[:HEAD])
+def of_damage(sink: str, sequence: int, samples: int, reason: str, head: bytes) -> Aside:
+    """A batch that is not what was journaled any more."""
+    return Aside("quarantined", sink, sequence, _DAMAGE, shortened(reason), samples, head[:HEAD])
 
 
 def category(refusal: Refusal) -> str:
     """The line of account of a publisher's refusal."""
-    return "conflict" if refusal.reason.startswith(CONFLICT) else "quarantined"
+    return "conflict" if refusal.reason == CONFLICT else "quarantined"
 
 
 def samples_of(entry: Entry) -> list[Sample]:
@@ -121,12 +137,22 @@ def samples_of(entry: Entry) -> list[Sample]:
 
     :raises Rejected: when what is kept of it is no sample any more
     """
+    return batch_of(entry).samples
+
+
+def batch_of(entry: Entry) -> Batch:
+    """The same with host and who yielded them; the number of the replay is its sequence.
+
+    :raises Rejected: when what is kept of it is no sample any more
+    """
     if entry.category == "refused":
         raise Rejected(
             f"entry {entry.id}: what a pollster yielded cannot be replayed; it polls again by itself"
         )
+    if entry.sample_index == _DAMAGE:  # most of it may well be decoded, to other volumes
+        raise Rejected(f"entry {entry.id}: what is left of a damaged batch cannot be replayed; discard it")
     try:
-        return decode(entry.payload, entry.sequence).samples
+        return decode(entry.payload, entry.serial)
     except Rejected as error:
         raise Rejected(f"entry {entry.id}: {error}") from None
 
@@ -195,6 +221,11 @@ class Quarantine:
                     "insert or replace into discarded values (?, ?, ?, ?, ?)",
                     (entry.id, self._clock.wall(), by, entry.samples, entry.reason),
                 )
+            connection.execute(
+                "delete from discarded where id in"
+                " (select id from discarded order by at desc, id desc limit -1 offset ?)",
+                (DISCARDED,),
+            )
         return sum(entry.samples for entry in entries)
 
     @contextmanager
@@ -215,11 +246,16 @@ class Quarantine:
         self._connection.close()
 
 
-def marked(connection: apsw.Connection, sink: str) -> list[Entry]:
-    """Entries that a person asked to be offered to a sink again, with their payload."""
+def marked(connection: apsw.Connection, sink: str, after: int, most: int) -> list[Entry]:
+    """Entries that a person asked to be offered to a sink again, with their payload.
+
+    :param after: serial of the one to go on behind
+    :param most: how many at the most; below 0 for all
+    """
     rows = connection.execute(
-        f"select {_COLUMNS}, payload from quarantine where state = 'replay' and sink = ? order by serial",
-        (sink,),
+        f"select {_COLUMNS}, payload from quarantine where state = 'replay' and sink = ? and serial > ?"
+        " order by serial limit ?",
+        (sink, after, most),
     )
     return [Entry(*row) for row in rows]
 
@@ -227,7 +263,8 @@ def marked(connection: apsw.Connection, sink: str) -> list[Entry]:
 def keep(connection: apsw.Connection, entry: Entry, reason: str) -> None:
     """Leave an entry that was refused again, with the new reason."""
     connection.execute(
-        "update quarantine set state = 'kept', reason = ? where id = ?", (reason or entry.reason, entry.id)
+        "update quarantine set state = 'kept', reason = ? where id = ?",
+        (shortened(reason or entry.reason), entry.id),
     )
 
 

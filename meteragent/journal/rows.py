@@ -1,5 +1,7 @@
 """Reads the journal's small tables so that damage costs the rows it is in and no others."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -7,10 +9,11 @@ from typing import Any
 import apsw
 import msgspec
 
-from meteragent.journal.schema import COUNTS, migrate
+from meteragent.journal.schema import COUNTS, MIGRATIONS, migrate, stored_format
 
-TABLES = ("meta", "sink", "detached", "tick", "open_poll", "quarantine", "discarded", "account")
-"""All but ``batch``."""
+TABLES = ("meta", "sink", "detached", "tick", "open_poll", "quarantine", "discarded", "account",
+          "pollster_state")  # fmt: skip
+"""All but ``batch``; a file of an older format may lack some."""
 
 LARGEST = 1 << 58
 """What no sequence, total or count comes near unless it is damaged; a sum of some is within 64 bits."""
@@ -24,11 +27,19 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 Row = tuple[Any, ...]
 
 
+def known_format(connection: apsw.Connection) -> int:
+    """The format of a file; the newest where what it says is none that is known here."""
+    with suppress(apsw.Error):
+        if 0 < (told := stored_format(connection)) <= len(MIGRATIONS):
+            return told
+    return len(MIGRATIONS)
+
+
 @cache
-def _sample() -> apsw.Connection:
-    """A journal without damage, to compare with."""
+def _sample(number: int) -> apsw.Connection:
+    """A journal of a format without damage, to compare with."""
     connection = apsw.Connection(":memory:")
-    migrate(connection, Path(":memory:"))
+    migrate(connection, Path(":memory:"), MIGRATIONS[:number])
     return connection
 
 
@@ -41,7 +52,7 @@ def _schema(connection: apsw.Connection) -> set[tuple[str, str]]:
 def schema_fault(connection: apsw.Connection) -> str:
     """What is wrong with the tables themselves; empty when nothing is. Others beside them do no harm."""
     try:
-        wrong = _schema(_sample()) - _schema(connection)
+        wrong = _schema(_sample(known_format(connection))) - _schema(connection)
     except (apsw.Error, UnicodeDecodeError) as error:
         return f"the tables cannot be told: {error}"
     return f"not as in a journal: {', '.join(sorted(name for name, _ in wrong))}" if wrong else ""
@@ -49,23 +60,49 @@ def schema_fault(connection: apsw.Connection) -> str:
 
 def faults(connection: apsw.Connection, table: str) -> list[str]:
     """What is wrong with the rows of a table; payloads are not looked at."""
-    return _read(connection, table, "x''")[1]
+    return _read(connection, table)[1]
 
 
-def read(connection: apsw.Connection, table: str) -> list[Row]:
+def read(connection: apsw.Connection, table: str) -> Iterator[Row]:
     """The rows of a table that are sound.
 
-    Where the table cannot be read on, it is read from its other end, too.
+    Where the table cannot be read on, it is read from its other end, too. Payloads come one by one,
+    as all of them may be more than memory holds.
     """
-    return _read(connection, table, "payload")[0]
+    names = [name for _, name, *_ in _described(connection, table)]
+    for row in _read(connection, table)[0]:
+        if "payload" not in names:
+            yield row
+        elif (found := payload(connection, table, names[0], row[0])) is not None:
+            at = names.index("payload")
+            yield (*row[:at], found, *row[at + 1 :])
 
 
-def _read(connection: apsw.Connection, table: str, payload: str) -> tuple[list[Row], list[str]]:
-    described = list(_sample().execute(f"pragma table_info({table})"))
+def payload(connection: apsw.Connection, table: str, key: str, value: int) -> bytes | None:
+    """The payload of the row with this key; None when it cannot be read.
+
+    Where the way to it by its key is damaged, it is come across on the way from either end.
+    """
+    for way in (f"{key} = ?", f"+{key} = ? order by {key}", f"+{key} = ? order by {key} desc"):
+        with suppress(apsw.Error, UnicodeDecodeError):
+            found = connection.execute(f"select payload from {table} where {way} limit 1", (value,)).get
+            if isinstance(found, bytes):
+                return found
+    return None
+
+
+def _described(connection: apsw.Connection, table: str) -> list[Row]:
+    return list(_sample(known_format(connection)).execute(f"pragma table_info({table})"))
+
+
+def _read(connection: apsw.Connection, table: str) -> tuple[list[Row], list[str]]:
+    described = _described(connection, table)
+    if not described:
+        return [], []
     key = [name for _, name, _, _, _, primary in sorted(described, key=lambda row: row[5]) if primary]
     # text comes as bytes, so that one that is no text any more does not stop the reading
     wanted = ", ".join(
-        f"cast({name} as blob)" if kind == "TEXT" else payload if name == "payload" else name
+        f"cast({name} as blob)" if kind == "TEXT" else "x''" if name == "payload" else name
         for _, name, kind, *_ in described
     )
     found: dict[Row, Row] = {}
@@ -102,6 +139,6 @@ def _sound(table: str, row: Row, described: list[Row]) -> Row:
         for name in ("sequence", "joined", "bytes_total", *COUNTS):
             if not 0 <= values[name] < LARGEST:
                 raise ValueError(f"{name} is {values[name]}")
-        if not isinstance(msgspec.json.decode(values["state"]), dict):
-            raise ValueError("state is no mapping")
+    if table in ("sink", "pollster_state") and not isinstance(msgspec.json.decode(values["state"]), dict):
+        raise ValueError("state is no mapping")
     return tuple(values.values())

@@ -21,13 +21,16 @@ LOG = logging.getLogger(__name__)
 _SUFFIXES = ("", "-wal", "-shm", "-journal")
 _BROKEN = (apsw.Error, UnicodeDecodeError, TypeError)
 NEAREST = 100_000
-"""Records between two readable parts that are each tried; a wider hole is damage itself."""
+"""Batches between two readable parts that are each tried; a wider hole is damage itself."""
+_NUMBERS = (
+    "select sequence, at, samples, samples_total, bytes_total, hash, digest, length(payload) from batch"
+)
 
 
 def salvage(path: Path, clock: Clock) -> Path | None:
     """Replace a damaged journal by one with everything readable; where the damaged one is kept.
 
-    Records that cannot be read leave a place behind that says how many samples they held, so that
+    Batches that cannot be read leave a place behind that says how many samples they held, so that
     each sink passes over them by name and every account goes on. The new file is a journal of its
     own (epoch): what a store has seen of the old one says nothing about the sequences of this one.
     None when the file is sound, or not there.
@@ -63,18 +66,18 @@ def _reason(path: Path) -> str:
 
 def _exchange(path: Path, made: Path, clock: Clock) -> Path:
     """Put the new file in the place of the damaged one; wherever this ends, the next start goes on."""
-    kept = path.with_name(f"{path.name}.damaged-{iso(clock.wall())}")
+    aside = path.with_name(f"{path.name}.damaged-{iso(clock.wall())}")
     for suffix in _SUFFIXES:
         with contextlib.suppress(FileNotFoundError):
-            os.rename(f"{path}{suffix}", f"{kept}{suffix}")
+            os.rename(f"{path}{suffix}", f"{aside}{suffix}")
     os.rename(made, path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
-    LOG.error("journal %s: the damaged one is kept as %s", path, kept)
-    return kept
+    LOG.error("journal %s: the damaged one is kept as %s", path, aside)
+    return aside
 
 
 def _rebuild(path: Path, to: Path) -> str:
@@ -83,12 +86,13 @@ def _rebuild(path: Path, to: Path) -> str:
     fresh = apsw.Connection(str(to), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
         fresh.execute("pragma synchronous=full")
+        with contextlib.closing(_open(path)) as damaged:
+            schema.migrate(fresh, to, schema.MIGRATIONS[: rows.known_format(damaged)])
+            with fresh:
+                for table in rows.TABLES[1:]:
+                    _copy(damaged, fresh, table)
+                lost = _Chain(damaged, fresh).carry_over()
         schema.migrate(fresh, to)
-        with contextlib.closing(_open(path)) as damaged, fresh:
-            torn = next(structure_faults(damaged, "quick_check(1)"), None) is not None
-            for table in rows.TABLES[1:]:
-                _copy(damaged, fresh, table)
-            lost = _Chain(damaged, fresh).carry_over(torn)
     finally:
         fresh.close()
     return lost
@@ -98,7 +102,10 @@ def _open(path: Path) -> apsw.Connection:
     """The damaged file, which is left as it is; an empty one when it cannot be opened at all."""
     if not path.exists() or not path.stat().st_size:
         return apsw.Connection(":memory:")
-    return schema.connect_untouched(path)
+    connection = schema.connect_untouched(path)
+    # nothing is written to it: without this, SQLite reads nothing at all of a file that was cut
+    connection.config(apsw.SQLITE_DBCONFIG_WRITABLE_SCHEMA, 1)
+    return connection
 
 
 def _copy(damaged: apsw.Connection, fresh: apsw.Connection, table: str) -> None:
@@ -107,8 +114,8 @@ def _copy(damaged: apsw.Connection, fresh: apsw.Connection, table: str) -> None:
         fresh.execute(f"insert or {otherwise} into {table} values ({', '.join('?' * len(row))})", row)
 
 
-class _Record(NamedTuple):
-    """A row of table ``batch``."""
+class _Numbers(NamedTuple):
+    """A row of table ``batch`` but for its payload."""
 
     sequence: int
     at: int
@@ -117,31 +124,32 @@ class _Record(NamedTuple):
     bytes_total: int
     hash: bytes
     digest: bytes
-    payload: bytes
+    length: int
+    """Bytes of the payload."""
 
     @property
     def plausible(self) -> bool:
-        """Whether it is of the right types, and its numbers may be those of a record."""
+        """Whether they are of the right types, and may be those of a batch."""
         return (
-            all(isinstance(value, int) and 0 <= value < LARGEST for value in self[:5])
-            and all(isinstance(value, bytes) for value in self[5:])
+            all(isinstance(value, int) and 0 <= value < LARGEST for value in (*self[:5], self.length))
+            and isinstance(self.hash, bytes)
+            and isinstance(self.digest, bytes)
             and self.sequence > 0
         )
 
 
 class _Chain:
-    """Carries the records over, one after the other, with new totals and digests."""
+    """Carries the batches over, one after the other, with new totals and digests."""
 
     def __init__(self, damaged: apsw.Connection, fresh: apsw.Connection) -> None:
         self._damaged, self._fresh = damaged, fresh
+        self._torn = next(structure_faults(damaged, "quick_check(1)"), None) is not None
+        """Whether there may have been more batches than can be read."""
         self.sequence = self.trimmed = self.samples = self.size = self.lost = 0
         self.digest = b""
 
-    def carry_over(self, torn: bool) -> str:
-        """All records; what was lost of them, in words.
-
-        :param torn: whether there may have been more records than can be read
-        """
+    def carry_over(self) -> str:
+        """All batches; what was lost of them, in words."""
         meta = {row[0]: row[1] for row in rows.read(self._damaged, "meta")}
         found = self._read(meta.get("anchor_sequence"))
         self._anchor(meta, found)
@@ -153,96 +161,100 @@ class _Chain:
             )
             if sequence > self.sequence
         }
-        for sequence in sorted({*found, *(stands if torn else ())}):
-            if sequence in found:
-                self._add(found[sequence])
-            else:
+        for sequence in sorted({*found, *(stands if self._torn else ())}):
+            numbers = found.get(sequence)
+            payload = numbers and rows.payload(self._damaged, "batch", "sequence", sequence)
+            if numbers is not None and payload is not None:
+                self._add(numbers, payload)
+            elif sequence in stands and self._torn:
                 self._pass_over(sequence, *stands[sequence])
         agrees = account["read"] > 0 and 2 * account["read"] == sum(account.values())
-        if torn and agrees and account["journaled"] > self.samples:
+        if self._torn and agrees and account["journaled"] > self.samples:
             self._pass_over(self.sequence + 1, account["journaled"], self.size)
         self._settle(meta, account)
-        if torn and not agrees:
+        if self._torn and not agrees:
             return f"at least {self.lost} samples in it are lost, its account cannot be read"
         return f"{self.lost} samples in it are lost"
 
-    def _read(self, anchor: Any) -> dict[int, _Record]:
-        """The records that can be read, by sequence."""
-        found: dict[int, _Record] = {}
+    def _read(self, anchor: Any) -> dict[int, _Numbers]:
+        """What can be read but for payloads, which may be more than memory holds; by sequence."""
+        found: dict[int, _Numbers] = {}
         ends: list[int] = []
         for order in ("", " desc"):
             sequence = None
             try:
-                for row in self._damaged.execute(f"select * from batch order by sequence{order}"):
-                    record = _Record(*row)
-                    sequence = record.sequence
-                    if record.plausible:
-                        found[sequence] = record
+                for row in self._damaged.execute(f"{_NUMBERS} order by sequence{order}"):
+                    numbers = _Numbers(*row)
+                    sequence = numbers.sequence
+                    if numbers.plausible:
+                        found[sequence] = numbers
                 break
             except _BROKEN:
                 ends.append(anchor if sequence is None and not order else sequence or 0)
         if len(ends) == 2 and isinstance(ends[0], int) and 0 < ends[1] - ends[0] < NEAREST:
             for sequence in range(ends[0] + 1, ends[1]):
                 with contextlib.suppress(*_BROKEN):
-                    row = self._damaged.execute(
-                        "select * from batch where sequence = ?", (sequence,)
-                    ).fetchone()
-                    if row is not None and (record := _Record(*row)).plausible:
-                        found[sequence] = record
+                    row = self._damaged.execute(f"{_NUMBERS} where sequence = ?", (sequence,)).fetchone()
+                    if row is not None and (numbers := _Numbers(*row)).plausible:
+                        found[sequence] = numbers
         return found
 
-    def _anchor(self, meta: dict[str, Any], found: dict[int, _Record]) -> None:
-        """Begin where the journal was trimmed, or before the first record where that is not known."""
+    def _anchor(self, meta: dict[str, Any], found: dict[int, _Numbers]) -> None:
+        """Begin where the journal was trimmed, or before the first batch where that is not known."""
         names = ("anchor_sequence", "anchor_samples", "anchor_bytes", "anchor_digest")
         told: list[Any] = [meta.get(name) for name in names]
         sequence, samples, size, digest = told
         first = min(found, default=LARGEST)
-        if _Record(1, sequence, samples, 0, size, digest, b"", b"").plausible and sequence < first:
+        if _Numbers(1, sequence, samples, 0, size, digest, b"", 0).plausible and sequence < first:
             self.sequence, self.samples, self.size, self.digest = told
         elif found:
-            record = found[first]
-            self.sequence, self.samples = first - 1, max(0, record.samples_total - record.samples)
-            self.size = max(0, record.bytes_total - len(record.payload))
+            numbers = found[first]
+            self.sequence, self.samples = first - 1, max(0, numbers.samples_total - numbers.samples)
+            self.size = max(0, numbers.bytes_total - numbers.length)
         self.trimmed = self.sequence
         self._fresh.executemany(
             "update meta set value = ? where key = ?",
             zip((self.sequence, self.samples, self.size, self.digest), names, strict=True),
         )
 
-    def _add(self, record: _Record) -> None:
-        """A record; behind a place for those that are missing before it."""
-        if not record.hash:
-            self._pass_over(record.sequence, self.samples + record.samples, record.bytes_total)
+    def _add(self, numbers: _Numbers, payload: bytes) -> None:
+        """A batch; behind a place for those that are missing before it."""
+        if not numbers.hash:
+            self._pass_over(numbers.sequence, self.samples + numbers.samples, numbers.bytes_total)
             return
-        samples, length = record.samples, len(record.payload)
+        samples, length = numbers.samples, len(payload)
         try:
-            samples, whole = len(sound(record.payload, record.hash, record.sequence).samples), True
+            samples, whole = len(sound(payload, numbers.hash, numbers.sequence).samples), True
         except Rejected:
             whole = False
-        if record.sequence > self.sequence + 1:
-            self._pass_over(record.sequence - 1, record.samples_total - samples, record.bytes_total - length)
-        elif not whole and record.samples_total > self.samples:
-            samples = record.samples_total - self.samples
-        self._insert(record.sequence, record.at, samples, length, record.hash, record.payload)
+        if numbers.sequence > self.sequence + 1:
+            self._pass_over(
+                numbers.sequence - 1, numbers.samples_total - samples, numbers.bytes_total - length
+            )
+        elif not whole and numbers.samples_total > self.samples:
+            samples = numbers.samples_total - self.samples
+        self._insert(numbers.sequence, numbers.at, samples, length, numbers.hash, payload)
 
     def _pass_over(self, sequence: int, samples_total: int, bytes_total: int) -> None:
-        """A place for the records up to a sequence that cannot be read."""
+        """A place for the batches up to a sequence that cannot be read."""
         samples, size = max(0, samples_total - self.samples), max(0, bytes_total - self.size)
         self.lost += samples
         self._insert(sequence, 0, samples, size, b"", b"")
 
-    def _insert(self, sequence: int, at: int, samples: int, size: int, kept: bytes, payload: bytes) -> None:
+    def _insert(
+        self, sequence: int, at: int, samples: int, size: int, payload_digest: bytes, payload: bytes
+    ) -> None:
         self.sequence, self.samples, self.size = sequence, self.samples + samples, self.size + size
-        self.digest = chained(self.digest, sequence, samples, kept)
+        self.digest = chained(self.digest, sequence, samples, payload_digest)
         self._fresh.execute(
             "insert into batch values (?, ?, ?, ?, ?, ?, ?, ?)",
-            (sequence, at, samples, self.samples, self.size, kept, self.digest, payload),
+            (sequence, at, samples, self.samples, self.size, payload_digest, self.digest, payload),
         )
 
     def _settle(self, meta: dict[str, Any], account: dict[str, int]) -> None:
-        """Make the account what the records tell, where it cannot tell itself, and keep who the agent is."""
+        """Make the account what the batches tell, where it cannot tell itself, and keep who the agent is."""
         account["journaled"] = self.samples
-        if len(rows.read(self._damaged, "account")) < len(account):
+        if len(list(rows.read(self._damaged, "account"))) < len(account):
             for name, query in (
                 ("refused", "select coalesce(sum(samples), 0) from quarantine where category = 'refused'"),
                 ("discarded", "select 0"),
@@ -264,7 +276,10 @@ class _Chain:
             self._fresh.execute("update meta set value = ? where key = 'replays'", (meta["replays"],))
 
     def _place_sinks(self) -> None:
-        """Put sinks that stand beyond the records where their own account puts them."""
+        """Put sinks that stand beyond the batches where their own account puts them.
+
+        What is behind a sink is missed anew or published, whatever it had missed there before.
+        """
         self._fresh.execute(
             "update sink set sequence = (select max(sequence) from"
             " (select sequence, samples_total from batch union all values (?1, 0))"
@@ -275,6 +290,11 @@ class _Chain:
             "update sink set bytes_total = coalesce((select bytes_total from batch"
             " where batch.sequence = sink.sequence),"
             " (select value from meta where key = 'anchor_bytes'))"
+        )
+        self._fresh.execute(
+            "delete from detached where first >"
+            " coalesce((select sequence from sink where name = detached.sink), ?)",
+            (self.trimmed,),
         )
         lost = rows.faults(self._damaged, "sink") or not self._fresh.execute("select count(*) from sink").get
         if lost and self.sequence > self.trimmed:

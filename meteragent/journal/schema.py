@@ -11,9 +11,11 @@ import msgspec
 
 from meteragent.errors import ConfigError, NotFound, Unavailable
 
-OLDEST_SQLITE = 3051003
-"""SQLite 3.51.3 mended a corruption of files in WAL mode that several connections write."""
+OLDEST_SQLITE = (3, 51, 3)
+"""It mended a corruption of files in WAL mode that several connections write."""
 BUSY_MILLISECONDS = 10_000
+START_AGAIN = "start the agent again, it carries over what can be read"
+"""What helps when the file is damaged."""
 
 COUNTS = (
     "delivered",
@@ -28,10 +30,7 @@ COUNTS = (
 )
 """What can become of a sample on its way through a sink, each a column of ``sink``."""
 
-_COST = "200 + octet_length({0}.payload) + octet_length({0}.detail)"
-"""Bytes that an entry counts in quarantine; of columns that never change."""
-
-_TABLES = f"""
+_FORMAT_1 = f"""
 create table meta(key text primary key, value any not null) strict, without rowid;
 create table batch(
     sequence integer primary key,
@@ -91,10 +90,12 @@ create table quarantine(
 ) strict;
 create unique index quarantine_item on quarantine(sink, sequence, item) where sink != '';
 create trigger quarantine_in after insert on quarantine begin
-    update meta set value = value + ({_COST.format("new")}) where key = 'quarantine_size';
+    update meta set value = value + (200 + octet_length(new.payload) + octet_length(new.detail))
+    where key = 'quarantine_size';
 end;
 create trigger quarantine_out after delete on quarantine begin
-    update meta set value = value - ({_COST.format("old")}) where key = 'quarantine_size';
+    update meta set value = value - (200 + octet_length(old.payload) + octet_length(old.detail))
+    where key = 'quarantine_size';
 end;
 create table discarded(
     id integer primary key,
@@ -111,14 +112,53 @@ insert into meta values
 """
 
 
+_FORMAT_2 = """
+drop trigger quarantine_in;
+drop trigger quarantine_out;
+drop index quarantine_item;
+alter table quarantine rename column item to sample_index;
+alter table quarantine add column cost integer not null default 0;
+create unique index quarantine_sample on quarantine(sink, sequence, sample_index) where sink != '';
+update quarantine set reason = substr(reason, 1, 500), detail = substr(detail, 1, 500);
+update quarantine set
+    cost = 300 + octet_length(payload) + octet_length(detail) + octet_length(reason);
+update meta set value = (select coalesce(sum(cost), 0) from quarantine) where key = 'quarantine_size';
+create trigger quarantine_in after insert on quarantine begin
+    update meta set value = value + new.cost where key = 'quarantine_size';
+end;
+create trigger quarantine_out after delete on quarantine begin
+    update meta set value = value - old.cost where key = 'quarantine_size';
+end;
+"""
+"""Reasons and details are bounded, and an entry keeps what it counts, so that both may change."""
+
+_FORMAT_3 = """
+create table pollster_state(
+    polling_source text not null,
+    pollster text not null,
+    state blob not null,
+    primary key(polling_source, pollster)
+) strict, without rowid;
+"""
+"""Pollsters keep something from poll to poll."""
+
+
 def _create(connection: apsw.Connection) -> None:
-    connection.execute(_TABLES)
+    connection.execute(_FORMAT_1)
     connection.execute("insert into meta values ('epoch', ?)", (uuid.uuid4().hex,))
+
+
+def _count_reasons(connection: apsw.Connection) -> None:
+    connection.execute(_FORMAT_2)
+
+
+def _keep_states(connection: apsw.Connection) -> None:
+    connection.execute(_FORMAT_3)
 
 
 Migration = Callable[[apsw.Connection], None]
 
-MIGRATIONS: tuple[Migration, ...] = (_create,)
+MIGRATIONS: tuple[Migration, ...] = (_create, _count_reasons, _keep_states)
 """What makes format n+1 of format n, in order; format 0 is an empty file."""
 
 
@@ -153,8 +193,10 @@ def migrate(connection: apsw.Connection, path: Path, migrations: Sequence[Migrat
 
     :raises ConfigError: when it was written by a newer version, or SQLite is too old
     """
-    if apsw.SQLITE_VERSION_NUMBER < OLDEST_SQLITE:
-        raise ConfigError(f"SQLite {apsw.sqlite_lib_version()} is too old, 3.51.3 or newer is needed")
+    version = apsw.sqlite_lib_version()
+    if tuple(map(int, version.split("."))) < OLDEST_SQLITE:
+        oldest = ".".join(map(str, OLDEST_SQLITE))
+        raise ConfigError(f"SQLite {version} is too old, {oldest} or newer is needed")
     present = stored_format(connection)
     _refuse_newer(present, len(migrations), path)
     for number in range(present, len(migrations)):
@@ -170,7 +212,7 @@ def stored_format(connection: apsw.Connection) -> int:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """What SQLite says, and what damage has made unreadable, in one line.
+    """What SQLite or the file system says, and what damage has made unreadable, in one line.
 
     :raises Unavailable: instead of that
     """
@@ -178,7 +220,11 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except apsw.FullError as error:
         raise Unavailable(f"{path}: disk full") from error
-    except (apsw.Error, UnicodeDecodeError, msgspec.MsgspecError) as error:
+    except (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError, msgspec.MsgspecError) as error:
+        raise Unavailable(f"{path} is damaged ({error}); {START_AGAIN}") from error
+    except OSError as error:
+        raise Unavailable(f"{path}: {error.strerror or error}") from error
+    except apsw.Error as error:
         raise Unavailable(f"{path}: {type(error).__name__}: {error}") from error
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import apsw
 import msgspec
 
+from meteragent.errors import NotFound
 from meteragent.journal import schema
 
 
@@ -26,12 +27,28 @@ class SinkAccount(msgspec.Struct, frozen=True):
     discarded: int
     detached: int
     pending: int
+    oldest: int | None = None
+    """When the oldest batch that it has not published was journaled."""
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """What became of them, by line of account."""
+        return {count: getattr(self, count) for count in (*schema.COUNTS, "pending")}
 
     @property
     def balanced(self) -> bool:
         """Whether the parts add up to the whole."""
-        parts = sum(int(getattr(self, count)) for count in schema.COUNTS)
-        return self.journaled == parts + self.pending
+        return self.journaled == sum(self.parts.values())
+
+
+class Detached(msgspec.Struct, frozen=True):
+    """A range of batches that a sink missed, both ends included; ``at`` is when it missed the last."""
+
+    first: int
+    last: int
+    samples: int
+    at: int
+    reason: str
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -48,6 +65,8 @@ class Status(msgspec.Struct, frozen=True):
     refused: int
     discarded: int
     sinks: list[SinkAccount]
+    quarantine: int = 0
+    """Bytes in quarantine."""
 
     @property
     def balanced(self) -> bool:
@@ -67,6 +86,62 @@ def read(path: Path) -> Status:
     try:
         with schema.explained(path):
             return read_with(connection, path)
+    finally:
+        connection.close()
+
+
+def detached(path: Path, sink: str) -> list[Detached]:
+    """The batches that a sink missed, oldest first.
+
+    :raises NotFound: when there is no journal, or no such sink
+    :raises Unavailable: when it cannot be read
+    """
+    connection = schema.connect_reader(path)
+    try:
+        with schema.explained(path):
+            names = [name for (name,) in connection.execute("select name from sink order by name")]
+            if sink not in names:
+                raise NotFound(f"no sink {sink!r} in the journal; there are: {', '.join(names) or 'none'}")
+            rows = connection.execute(
+                f"select {', '.join(Detached.__struct_fields__)} from detached where sink = ? order by first",
+                (sink,),
+            )
+            return [Detached(*row) for row in rows]
+    finally:
+        connection.close()
+
+
+def oldest_pending(path: Path) -> dict[str, int]:
+    """When the oldest batch that a sink has not published yet was journaled, by sink.
+
+    :raises NotFound: when there is no journal
+    :raises Unavailable: when it cannot be read
+    """
+    connection = schema.connect_reader(path)
+    try:
+        with schema.explained(path):
+            return dict(
+                connection.execute(
+                    "select name, (select at from batch where batch.sequence > sink.sequence"
+                    " order by batch.sequence limit 1) as oldest from sink where oldest is not null"
+                )
+            )
+    finally:
+        connection.close()
+
+
+def last_ticks(path: Path) -> dict[str, int]:
+    """By polling source the last tick of which anything is journaled; empty without a journal.
+
+    :raises Unavailable: when it cannot be read
+    """
+    try:
+        connection = schema.connect_reader(path)
+    except NotFound:
+        return {}
+    try:
+        with schema.explained(path):
+            return dict(connection.execute("select polling_source, last from tick"))
     finally:
         connection.close()
 
@@ -91,6 +166,7 @@ def _read(connection: apsw.Connection, path: Path) -> Status:
         "select name, mode, sequence, ? - joined, "
         + ", ".join(schema.COUNTS)
         + ", (select coalesce(sum(samples), 0) from batch where batch.sequence > sink.sequence)"
+        ", (select at from batch where batch.sequence > sink.sequence order by sequence limit 1)"
         " from sink order by name",
         (account.get("journaled"),),
     )
@@ -101,6 +177,7 @@ def _read(connection: apsw.Connection, path: Path) -> Status:
         "first": meta.anchor_sequence + 1,
         "last": last,
         "size": size,
+        "quarantine": connection.execute("select value from meta where key = 'quarantine_size'").get,
         **account,
         "sinks": [dict(zip(SinkAccount.__struct_fields__, row, strict=True)) for row in sinks],
     }

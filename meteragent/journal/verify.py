@@ -1,4 +1,4 @@
-"""Whether the journal is whole: every record against its digest, and the chain from the anchor on."""
+"""Whether the journal is whole: every batch against its digest, and the chain from the anchor on."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -14,7 +14,7 @@ from meteragent.journal.schema import explained
 
 
 class Damage(msgspec.Struct, frozen=True):
-    """Something that is not as it was written; the sequence is 0 where it is no record."""
+    """Something that is not as it was written; the sequence is 0 where it is no batch."""
 
     sequence: int
     reason: str
@@ -23,7 +23,7 @@ class Damage(msgspec.Struct, frozen=True):
 class Verification(msgspec.Struct, frozen=True):
     """What was looked at, and what was found."""
 
-    records: int
+    batches: int
     first: int
     last: int
     damaged: list[Damage]
@@ -39,25 +39,25 @@ def verify(path: Path) -> Verification:
     try:
         with explained(path):
             connection.execute("begin")
-            first, last, records = _range(connection)
+            first, last, batches = _range(connection)
             damaged = [*chain_faults(connection), *_payload_faults(connection), *table_faults(connection)]
             damaged += structure_faults(connection, "integrity_check(10)")
     finally:
         connection.close()
-    return Verification(records, first, last, damaged)
+    return Verification(batches, first, last, damaged)
 
 
 def _range(connection: apsw.Connection) -> tuple[int, int, int]:
     try:
         first = schema.read_meta(connection).anchor_sequence + 1
-        last, records = connection.execute("select max(sequence), count(*) from batch").get
+        last, batches = connection.execute("select max(sequence), count(*) from batch").get
     except (apsw.CorruptError, msgspec.ValidationError, UnicodeDecodeError):
         return 0, 0, 0
-    return first, last or first - 1, records
+    return first, last or first - 1, batches
 
 
 def chain_faults(connection: apsw.Connection) -> Iterator[Damage]:
-    """Where records are missing, or are not those that were written; without reading their payload."""
+    """Where batches are missing, or are not those that were written; without reading their payload."""
     try:
         meta = schema.read_meta(connection)
         digest, expected = meta.anchor_digest, meta.anchor_sequence + 1
@@ -70,29 +70,29 @@ def chain_faults(connection: apsw.Connection) -> Iterator[Damage]:
             "select sequence, hash, digest, samples, samples_total, bytes_total, length(payload) from batch"
             " order by sequence"
         ):
-            sequence, kept, told, count, samples_total, bytes_total, length = row
-            lost = kept == b""  # salvage has put this in the place of what it could not read
+            sequence, payload_digest, told, count, samples_total, bytes_total, length = row
+            lost = payload_digest == b""  # salvage has put this in the place of what it could not read
             if sequence != expected and not lost:
-                yield Damage(expected, f"records {expected} to {sequence - 1} are missing")
-            elif chained(digest, sequence, count, kept) != told:
+                yield Damage(expected, f"batches {expected} to {sequence - 1} are missing")
+            elif chained(digest, sequence, count, payload_digest) != told:
                 yield Damage(sequence, "the chain of digests breaks here")
             elif samples_total != samples + count or (bytes_total != size + length and not lost):
-                yield Damage(sequence, "its totals do not go on from the record before it")
+                yield Damage(sequence, "its totals do not go on from the batch before it")
             expected, digest, samples, size = sequence + 1, told, samples_total, bytes_total
     except (apsw.Error, TypeError) as error:
-        yield Damage(expected, f"records cannot be read on from here: {error}")
+        yield Damage(expected, f"batches cannot be read on from here: {error}")
         return
     yield from _beyond(connection, expected - 1, samples)
 
 
 def _beyond(connection: apsw.Connection, last: int, samples: int) -> Iterator[Damage]:
-    """What tells of more records than there are."""
+    """What tells of more batches than there are."""
     try:
         journaled = connection.execute("select value from account where name = 'journaled'").get
         if journaled != samples:
-            yield Damage(last, f"{journaled} samples were journaled, the records tell of {samples}")
+            yield Damage(last, f"{journaled} samples were journaled, the batches tell of {samples}")
         for (name,) in connection.execute("select cast(name as blob) from sink where sequence > ?", (last,)):
-            yield Damage(last, f"sink {name.decode(errors='replace')} stands beyond the newest record")
+            yield Damage(last, f"sink {name.decode(errors='replace')} stands beyond the newest batch")
     except apsw.Error as error:
         yield Damage(0, f"{error}")
 
@@ -100,12 +100,12 @@ def _beyond(connection: apsw.Connection, last: int, samples: int) -> Iterator[Da
 def _payload_faults(connection: apsw.Connection) -> Iterator[Damage]:
     expected = 0
     try:
-        for sequence, samples, kept, payload in connection.execute(
+        for sequence, samples, payload_digest, payload in connection.execute(
             "select sequence, samples, hash, payload from batch order by sequence"
         ):
             expected = sequence + 1
             try:
-                batch = sound(payload, kept, sequence)
+                batch = sound(payload, payload_digest, sequence)
             except Rejected as error:
                 yield Damage(sequence, str(error))
             else:
@@ -140,14 +140,17 @@ def structure_faults(connection: apsw.Connection, check: str) -> Iterator[Damage
 def unsound(path: Path) -> str:
     """What is wrong with a journal, so that it must not be opened as it is; empty when nothing is.
 
-    Payloads are not read: one that is damaged costs its record only.
+    Payloads are not read: one that is damaged costs its batch only.
     """
     try:
         connection = schema.connect_untouched(path)
         try:
             connection.execute("begin")
             faults: Iterator[Damage] = structure_faults(connection, "quick_check(1)")
-            if schema.stored_format(connection) == len(schema.MIGRATIONS):
+            present = schema.stored_format(connection)
+            if not present and not rows.schema_fault(connection):
+                return "it is a journal that has lost its format"
+            if 0 < present <= len(schema.MIGRATIONS):
                 faults = chain(faults, table_faults(connection), chain_faults(connection))
             return next((fault.reason for fault in faults), "")
         finally:

@@ -7,10 +7,9 @@ import apsw
 import pytest
 
 from meteragent.batch import Batch, Refused
-from meteragent.cli.journal import COUNTS
-from meteragent.clock import SECOND
-from meteragent.journal import schema
+from meteragent.clock import SECOND, instant
 from meteragent.journal.journal import Journal
+from meteragent.journal.schema import COUNTS
 from meteragent.sample import Sample
 from tests.cli.conftest import Program
 
@@ -32,11 +31,6 @@ def journal(state: Path) -> Iterator[Journal]:
     opened.positions.move("store", first, {"delivered": 2, "duplicate": 1}, {})
     yield opened
     opened.close()
-
-
-def test_the_counts_are_those_of_the_journal() -> None:
-    """No part of a sink's line of account is left out of the list."""
-    assert (*schema.COUNTS, "pending") == COUNTS
 
 
 @pytest.mark.usefixtures("journal")
@@ -73,7 +67,7 @@ def test_a_line_that_does_not_add_up_is_an_error(program: Program, state: Path) 
 def test_sinks_are_listed_with_their_place(program: Program) -> None:
     """Where they stand and what became of their samples."""
     (row,) = program("sink", "list", "-f", "json").rows
-    assert list(row) == ["name", "mode", "sequence", "journaled", *COUNTS, "balanced"]
+    assert list(row) == ["name", "mode", "sequence", "journaled", *COUNTS, "pending", "balanced"]
     assert (row["name"], row["mode"], row["sequence"], row["pending"]) == ("store", "hold", 1, 2)
 
 
@@ -86,7 +80,34 @@ def test_a_sound_journal_is_verified(program: Program) -> None:
 
 
 @pytest.mark.usefixtures("journal")
-def test_a_damaged_record_is_found(program: Program, state: Path) -> None:
+def test_a_sink_that_missed_nothing_has_no_rows(program: Program) -> None:
+    """That is no error."""
+    ended = program("sink", "show", "store", "-f", "json")
+    assert (ended.code, ended.rows) == (0, [])
+
+
+def test_what_a_sink_missed_is_shown(program: Program, journal: Journal) -> None:
+    """Which batches, how many samples, when and why; the agent may run meanwhile."""
+    journal.join("null", "detach", 1)
+    for _ in range(3):
+        journal.append(batch(2))
+    (row,) = program("sink", "show", "null", "-f", "json").rows
+    assert list(row) == ["first", "last", "samples", "at", "reason"]
+    assert (row["first"], row["last"], row["samples"]) == (3, 4, 4)
+    assert row["reason"] == "lag over 1 bytes"
+    assert instant(row["at"]) > 0
+
+
+@pytest.mark.usefixtures("journal")
+def test_an_unknown_sink_is_one_line(program: Program) -> None:
+    """With those that there are."""
+    ended = program("sink", "show", "stor")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == "meteragent: no sink 'stor' in the journal; there are: store\n"
+
+
+@pytest.mark.usefixtures("journal")
+def test_a_damaged_batch_is_found(program: Program, state: Path) -> None:
     """With its sequence, and the exit code 1."""
     with apsw.Connection(str(state / "journal.db")) as other:
         other.execute("update batch set payload = zeroblob(length(payload)) where sequence = 2")

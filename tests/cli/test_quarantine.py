@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from meteragent.batch import Batch, Refusal, Refused
+from meteragent.batch import CONFLICT, Batch, Refusal, Refused
 from meteragent.journal.journal import Journal
 from meteragent.sample import Sample
+from meteragent.wire import encode
 from tests.cli.conftest import Program
 
 
@@ -21,7 +22,7 @@ def journal(state: Path) -> Iterator[Journal]:
     sample = Sample("m", "gauge", "B", 1, resource_id="r", timestamp=1, source="s", origin=5)
     refused = Refused("here", "bad", "volume: nan is not finite", 4, b'{"volume": null} \xff')
     batch = opened.append(Batch([sample]), [refused])
-    conflict = Refusal(0, "conflict: another volume", "volume 2")
+    conflict = Refusal(0, CONFLICT, "volume 2")
     opened.positions.move("store", batch, {"conflict": 1}, {}, [conflict])
     yield opened
     opened.close()
@@ -35,7 +36,7 @@ def test_entries_are_listed(program: Program) -> None:
     ]  # fmt: skip
     assert (first["category"], first["pollster"], first["samples"]) == ("refused", "bad", 4)
     assert (second["category"], second["sink"], second["reason"]) == (
-        "conflict", "store", "conflict: another volume",
+        "conflict", "store", "conflict",
     )  # fmt: skip
 
 
@@ -87,3 +88,26 @@ def test_discarded_entries_are_counted_as_such(program: Program) -> None:
     status = program("journal", "status", "-f", "json")
     assert status.code == 0
     assert [row["parts"]["discarded"] for row in status.rows] == [4, 1]
+
+
+def test_a_damaged_batch_is_shown_and_not_replayed(program: Program, journal: Journal) -> None:
+    """Whatever its bytes have become; though most of it could be decoded, the rest would be wrong."""
+    sample = Sample("m", "gauge", "B", 1, resource_id="r", timestamp=1, resource_metadata={"a": "b"})
+    batch = Batch([sample], sequence=2)
+    payloads = (encode(batch), encode(batch).replace(b"b", b"\xc1"), b"\x01\xff\x1b[2J", b"")
+    for sequence, payload in enumerate(payloads, 2):
+        journal.append(batch)
+        damage = (1, f"batch {sequence}: damaged", payload)
+        journal.positions.move("store", Batch(sequence=sequence), {"quarantined": 1}, {}, damage=damage)
+    rows = program("quarantine", "show", "3", "4", "5", "6", "-f", "json").rows
+    assert [row["payload"] for row in rows] == [
+        payload.decode(errors="backslashreplace") for payload in payloads
+    ]
+    assert [row["reason"] for row in rows] == [f"batch {number}: damaged" for number in range(2, 6)]
+    ended = program("quarantine", "replay", "3", "--by", "ann")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == (
+        "meteragent: entry 3: what is left of a damaged batch cannot be replayed; discard it\n"
+    )
+    ended = program("quarantine", "replay", "--all", "--by", "ann", "-f", "value")
+    assert (ended.code, ended.out) == (0, "1 1\n")

@@ -3,16 +3,18 @@
 import multiprocessing
 import threading
 from pathlib import Path
+from typing import cast
 
 import apsw
 import msgspec
 import pytest
+from oslo_config import types
 
 from meteragent.batch import Batch
 from meteragent.clock import Clock
 from meteragent.errors import Unavailable
 from meteragent.journal import status
-from meteragent.journal.journal import OPTS, Journal, OpenPoll, Settings
+from meteragent.journal.journal import OPTS, Journal, Journaled, OpenPoll, Settings
 from meteragent.journal.verify import verify
 from tests.journal.batches import AT, batch, begun, killed, missed, poll, refused, sample
 
@@ -58,12 +60,10 @@ def test_listeners_are_told_in_order_of_what_is_on_disk(path: Path) -> None:
     journal = Journal(path, Settings(reserve=1 << 16))
     seen: list[int] = []
 
-    def listen(each: Batch) -> None:
-        assert journal.last == each.sequence
-        record = journal.read(each.sequence - 1)
-        assert record is not None
-        assert record.batch == each
-        seen.append(each.sequence)
+    def listen(each: Journaled) -> None:
+        assert journal.last == each.batch.sequence
+        assert journal.read(each.batch.sequence - 1) == each
+        seen.append(each.batch.sequence)
 
     journal.listeners.append(listen)
     threads = [
@@ -109,6 +109,21 @@ def test_polls_under_way_are_known_after_a_kill(path: Path) -> None:
     journal.close()
 
 
+def test_samples_of_a_poll_count_for_no_other(path: Path) -> None:
+    """Neither for an older one that was cut off, nor for one under way when another ends in its batch."""
+    journal = Journal(path)
+    journal.append(msgspec.structs.replace(batch(3), begun=[begun(AT)]))
+    journal.append(msgspec.structs.replace(batch(2), begun=[begun(AT + 9)]))
+    journal.append(batch(4))
+    older, newer = OpenPoll("source", AT, "pollster", AT + 1, 3), begun(AT + 9)
+    assert journal.open_polls() == [older, OpenPoll("source", newer.tick, "pollster", newer.began, 6)]
+    journal.append(msgspec.structs.replace(batch(5), polls=[poll(AT + 9, 11)]))
+    assert journal.open_polls() == [older]
+    journal.append(msgspec.structs.replace(batch(7), polls=[poll(AT + 20, 7)]))
+    assert journal.open_polls() == [older], "it fitted into one batch"
+    journal.close()
+
+
 def test_the_last_tick_never_goes_back(path: Path) -> None:
     """Begun and ended polls and missed runs count; the end of a run is no part of it."""
     journal = Journal(path)
@@ -135,13 +150,14 @@ def test_a_full_journal_holds_until_the_sink_has_caught_up(path: Path) -> None:
     """The reason names the sink and the bytes; nothing of the batch is kept; then it goes on by itself."""
     journal = Journal(path, Settings(max_size=3000, reserve=1 << 16))
     journal.join("store", "hold", 0)
-    while not journal.holding:
+    reason = ""
+    while not reason:
         try:
             journal.append(batch(2, padding=300))
-        except Unavailable:
-            full = journal.last
-    assert journal.holding.startswith("journal full: ")
-    assert "of 3000 bytes wait for sink store" in journal.holding
+        except Unavailable as error:
+            full, reason = journal.last, str(error)
+    assert reason.startswith("journal full: ")
+    assert "of 3000 bytes wait for sink store" in reason
     assert status.read(path).journaled == 2 * full
     assert not status.read(path).refused
     with pytest.raises(Unavailable, match="journal full"):
@@ -151,7 +167,6 @@ def test_a_full_journal_holds_until_the_sink_has_caught_up(path: Path) -> None:
     assert record is not None
     journal.positions.move("store", record.batch, {"delivered": 2}, {})
     journal.append(batch(2, padding=300))
-    assert not journal.holding
     journal.close()
 
 
@@ -260,3 +275,13 @@ def test_commands_read_beside_the_agent(path: Path) -> None:
 def test_the_options_have_the_defaults_of_the_settings() -> None:
     """What is documented is what holds."""
     assert {option.dest: option.default for option in OPTS} == msgspec.structs.asdict(Settings())
+
+
+def test_the_largest_sizes_work(path: Path) -> None:
+    """The reserve is written as one blob, which SQLite bounds; the other bounds are numbers only."""
+    largest = {option.dest: int(cast(types.Integer, option.type).max or 0) for option in OPTS}
+    assert largest["reserve"] + (64 << 20) < 1_000_000_000
+    journal = Journal(path, Settings(**largest))
+    assert journal.append(batch(1)).sequence == 1
+    assert path.stat().st_size > largest["reserve"]
+    journal.close()

@@ -5,11 +5,13 @@ from pathlib import Path
 import apsw
 import pytest
 
-from meteragent.batch import Batch, Refusal
+from meteragent.batch import CONFLICT, Batch, Refusal
+from meteragent.clock import Clock
 from meteragent.errors import Unavailable
 from meteragent.journal import status
 from meteragent.journal.journal import Journal, Settings
-from meteragent.journal.positions import SinkRow
+from meteragent.journal.positions import DETACHED, QUIET, SinkRow
+from meteragent.journal.quarantine import Quarantine, samples_of
 from tests.journal.batches import batch, killed
 
 SMALL = Settings(reserve=1 << 16)
@@ -97,6 +99,81 @@ def test_a_sink_that_may_not_hold_loses_what_it_lags(path: Path) -> None:
     journal.close()
 
 
+class Turned(Clock):
+    """A monotonic clock that a test turns on."""
+
+    seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+def test_a_run_of_missed_batches_is_told_once(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Not with every batch, though the sink gets on in between; again after a while without."""
+    clock = Turned()
+    journal = Journal(path, SMALL, clock)
+    row = journal.join("null", "detach", 2000)
+    for number in range(20):
+        journal.append(batch(2, padding=300))
+        if number % 3 == 0:
+            publish(journal, row)
+    assert len(detached(path)) > 2
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [
+        "sink null misses batches from 2 on: lag over 2000 bytes; meteragent sink show lists them"
+    ]
+    clock.seconds = QUIET + 1
+    publish(journal, row, journal.last - row.sequence)
+    for _ in range(8):
+        journal.append(batch(2, padding=300))
+    assert len(caplog.records) == 2
+    journal.close()
+
+
+def test_a_sink_that_is_absent_is_told_of_once(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """However far apart the batches are that it misses."""
+    journal = Journal(path, SMALL)
+    journal.join("null", "detach", 1 << 20)
+    journal.append(batch(2))
+    journal.close()
+    clock = Turned()
+    journal = Journal(path, SMALL, clock)
+    row = journal.join("store", "hold", 0)
+    for _ in range(4):
+        clock.seconds += 2 * QUIET
+        journal.append(batch(2))
+        publish(journal, row)
+    assert [record.getMessage() for record in caplog.records] == [
+        "sink null misses batches from 1 on: not configured; meteragent sink show lists them"
+    ]
+    journal.close()
+
+
+def test_only_so_many_missed_ranges_are_kept(path: Path) -> None:
+    """The newest; the account goes on to count them all."""
+    journal = Journal(path, SMALL)
+    row = journal.join("null", "detach", 1)
+    journal.join("other", "detach", 1 << 20)
+    connection = apsw.Connection(str(path))
+    connection.execute(
+        "with recursive number(n) as (select 1 union all select n + 1 from number where n < ?)"
+        " insert into detached select 'null', -2 * n, -2 * n, 1, 0, 'lag' from number",
+        (DETACHED + 5,),
+    )
+    connection.execute("insert into detached values ('other', -9999, -9999, 1, 0, 'lag')")
+    connection.close()
+    for _ in range(3):
+        journal.append(batch(2))
+        journal.append(batch(2))
+        publish(journal, row)
+    told = [entry for entry in detached(path) if entry[0] == "null"]
+    assert len(told) == DETACHED
+    assert [entry[1] for entry in told[-2:]] == [3, 5]
+    assert told[0][1] == -2 * (DETACHED - 3)
+    assert len(detached(path)) == DETACHED + 1, "those of other sinks stay"
+    journal.close()
+
+
 def test_a_batch_in_flight_does_not_move_a_detached_sink_back(path: Path) -> None:
     """It counts as missed although it may have arrived."""
     journal = Journal(path, SMALL)
@@ -177,6 +254,38 @@ def test_a_refusal_is_in_quarantine_once(path: Path) -> None:
         )
         assert lines(where) == {"store": {"delivered": 1, "conflict": 1, "quarantined": 1}}
         again.close()
+        person = Quarantine(where)
+        entries = [person.show(entry.id) for entry in person.list()]
+        person.close()
+        assert [(entry.category, entry.detail) for entry in entries] == [
+            ("conflict", "stored: 5; sent: 6"),
+            ("quarantined", ""),
+        ]
+        assert [samples_of(entry) for entry in entries] == [[appended.samples[1]], [appended.samples[2]]]
+
+
+def test_a_refusal_that_lies_in_quarantine_already_is_not_added(path: Path) -> None:
+    """Its sink lost its place, and refuses the same sample once more."""
+    journal = Journal(path, SMALL)
+    journal.join("store", "hold", 0)
+    journal.join("other", "hold", 0)
+    appended = journal.append(batch(3))
+    refusals = [Refusal(1, CONFLICT, "first"), Refusal(2, "expired")]
+    counts = {"delivered": 1, "conflict": 1, "quarantined": 1}
+    journal.positions.move("store", appended, counts, {}, refusals)
+    journal.close()
+    connection = apsw.Connection(str(path))
+    connection.execute("update sink set sequence = 0, conflict = 0, quarantined = 0, delivered = 0")
+    connection.close()
+    journal = Journal(path, SMALL)
+    journal.join("store", "hold", 0)
+    again = [Refusal(1, CONFLICT, "second"), Refusal(2, "expired")]
+    journal.positions.move("store", appended, counts, {}, again)
+    assert lines(path)["store"] == {"delivered": 1, "conflict": 1, "quarantined": 1}
+    person = Quarantine(path)
+    assert [(entry.sample_index, entry.detail) for entry in person.list()] == [(1, "first"), (2, "")]
+    person.close()
+    journal.close()
 
 
 def test_a_state_is_kept_with_the_position_or_before_it(path: Path) -> None:
@@ -218,7 +327,7 @@ def test_what_could_not_be_written_has_not_moved(path: Path) -> None:
     journal.close()
 
 
-def test_a_missing_record_stops_a_sink_by_name(path: Path) -> None:
+def test_a_missing_batch_stops_a_sink_by_name(path: Path) -> None:
     """The next start mends it; until then nothing is counted that nobody has seen."""
     journal = Journal(path, SMALL)
     journal.join("store", "hold", 0)

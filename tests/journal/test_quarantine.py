@@ -5,13 +5,16 @@ import threading
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 
-from meteragent.batch import Refusal
+from meteragent.batch import CONFLICT, Batch, Refusal, Refused
 from meteragent.errors import NotFound, Rejected, Unavailable
 from meteragent.journal import status
 from meteragent.journal.journal import Journal, Settings
-from meteragent.journal.quarantine import HEAD, Quarantine, samples_of
+from meteragent.journal.quarantine import DISCARDED, HEAD, Quarantine, category, samples_of
+from meteragent.plugins.reason import LONGEST
+from meteragent.wire import decode, encode
 from tests.journal.batches import batch, refused
 
 
@@ -162,7 +165,6 @@ def test_a_full_quarantine_holds_intake_until_some_is_discarded(tmp_path: Path) 
     journal.append(batch(1), [refused(1, b"x" * 5000)])
     with pytest.raises(Unavailable, match=r"quarantine full: 5\d\d\d of 3000 bytes; `meteragent quarantine"):
         journal.append(batch(1))
-    assert "quarantine full" in journal.holding
     quarantine = Quarantine(path)
     quarantine.discard([entry.id for entry in quarantine.list()], "ann")
     appended = journal.append(batch(20), [refused(1)])
@@ -181,16 +183,93 @@ def test_a_full_quarantine_holds_intake_until_some_is_discarded(tmp_path: Path) 
     journal.close()
 
 
-def test_a_damaged_record_is_kept_by_its_head(path: Path) -> None:
+def test_reasons_are_kept_as_far_as_they_are_short(tmp_path: Path) -> None:
+    """A publisher that tells the whole story with each sample fills no disk; what is kept is counted."""
+    path = tmp_path / "journal.db"
+    journal = Journal(path, Settings(reserve=1 << 16))
+    row = journal.join("store", "hold", 0)
+    long = "ä" * 100_000
+    appended = journal.append(batch(300), [Refused("source", "pollster", long, 1, b"x")])
+    refusals = [Refusal(index, long, long) for index in range(300)]
+    journal.positions.move("store", appended, {"quarantined": 300}, {}, refusals)
+    quarantine = Quarantine(path)
+    quarantine.replay([entry.id for entry in quarantine.list() if entry.sink][:1], "ann")
+    (again,) = journal.positions.replays("store")
+    journal.positions.settle(again, "quarantined", row.state, long)
+    for entry in quarantine.list():
+        assert entry.reason == "ä" * LONGEST + "…"
+        assert entry.detail in ("", "ä" * LONGEST + "…")
+    connection = apsw.Connection(str(path))
+    told = connection.execute("select value from meta where key = 'quarantine_size'").get
+    held = connection.execute(
+        "select sum(octet_length(payload) + octet_length(reason) + octet_length(detail)) from quarantine"
+    ).get
+    connection.close()
+    assert held <= told <= held + 301 * 400
+    quarantine.discard([entry.id for entry in quarantine.list()], "ann")
+    quarantine.close()
+    assert status.read(path).balanced
+    journal.close()
+
+
+def test_of_discarded_entries_only_the_newest_are_kept(path: Path) -> None:
+    """By when they were discarded, whatever their number."""
+    quarantine = Quarantine(path)
+    first = quarantine.list()[0]
+    connection = apsw.Connection(str(path))
+    connection.execute(
+        "with recursive number(n) as (select 10 union all select n + 1 from number where n < ?)"
+        " insert into discarded select n, n, 'bob', 1, 'old' from number",
+        (DISCARDED + 14,),
+    )
+    quarantine.discard([first.id], "ann")
+    kept = list(connection.execute("select id, by from discarded order by at desc"))
+    connection.close()
+    quarantine.close()
+    assert len(kept) == DISCARDED
+    assert kept[0] == (first.id, "ann")
+    assert kept[-1] == (16, "bob")
+
+
+def test_only_the_word_itself_makes_a_conflict() -> None:
+    """A publisher that begins its reason with it refuses like any other."""
+    assert category(Refusal(0, CONFLICT)) == "conflict"
+    assert category(Refusal(0, "conflicting mapping")) == "quarantined"
+
+
+def test_damage_that_can_still_be_decoded_is_not_replayed(path: Path) -> None:
+    """One flipped bit makes another volume of it, which nobody would notice."""
+    journal = Journal(path, Settings(reserve=1 << 16))
+    journal.join("store", "hold", 0)
+    appended = journal.append(batch(2))
+    payload = encode(msgspec.structs.replace(appended, sequence=0))
+    assert len(decode(payload, 0).samples) == 2, "it would be delivered"
+    damage = (2, "batch 2: damaged", payload)
+    journal.positions.move("store", Batch(sequence=appended.sequence), {"quarantined": 2}, {}, damage=damage)
+    quarantine = Quarantine(path)
+    entry = quarantine.show(quarantine.list()[-1].id)
+    assert entry.payload == payload
+    reason = f"entry {entry.id}: what is left of a damaged batch cannot be replayed; discard it"
+    with pytest.raises(Rejected, match=reason):
+        quarantine.replay([entry.id], "ann")
+    with pytest.raises(Rejected, match=reason):
+        samples_of(entry)
+    assert quarantine.show(entry.id).state == "kept"
+    assert quarantine.discard([entry.id], "ann") == 2
+    quarantine.close()
+    journal.close()
+
+
+def test_a_damaged_batch_is_kept_by_its_head(path: Path) -> None:
     """However large it was."""
     journal = Journal(path, Settings(reserve=1 << 16))
     journal.join("store", "hold", 0)
     appended = journal.append(batch(2))
-    damage = (2, "journal record 2: damaged", b"y" * (HEAD + 1))
+    damage = (2, "batch 2: damaged", b"y" * (HEAD + 1))
     journal.positions.move("store", appended, {"quarantined": 2}, {}, damage=damage)
     quarantine = Quarantine(path)
     entry = quarantine.show(quarantine.list()[-1].id)
-    assert (entry.samples, len(entry.payload), entry.reason) == (2, HEAD, "journal record 2: damaged")
+    assert (entry.samples, len(entry.payload), entry.reason) == (2, HEAD, "batch 2: damaged")
     with pytest.raises(Rejected, match=f"entry {entry.id}: "):
         quarantine.replay([entry.id], "ann")
     quarantine.close()

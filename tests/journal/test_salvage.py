@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import apsw
@@ -17,14 +18,15 @@ from meteragent.journal.salvage import salvage
 from meteragent.journal.schema import connect_writer
 from meteragent.journal.verify import unsound, verify
 from tests.journal.batches import AT, batch, begun, killed, refused
+from tests.journal.test_positions import detached
 
 SMALL = Settings(reserve=1 << 16)
-RECORDS = 12
+BATCHES = 12
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A journal that was closed: 12 records of 10 samples, a sink that has 5 of them, one that has 2.
+    """A journal that was closed: 12 batches of 10 samples, a sink that has 5 of them, one that has 2.
 
     All of it is in the file; the log, which would make up for most damage there, holds next to nothing.
     """
@@ -51,7 +53,7 @@ def make(path: Path) -> Path:
     journal.join("fast", "hold", 0)
     journal.join("slow", "hold", 0)
     journal.append(Batch(begun=[begun(AT)]), [refused(3)])
-    for number in range(1, RECORDS):
+    for number in range(1, BATCHES):
         journal.append(batch(10, 10 * number, padding=1500))
     for name, often in (("fast", 5), ("slow", 2)):
         for _ in range(often):
@@ -61,7 +63,7 @@ def make(path: Path) -> Path:
 
 
 def publish(journal: Journal, name: str, after: int) -> int | None:
-    """What a sink does with the next record: the samples it got, None at the head."""
+    """What a sink does with the next batch: the samples it got, None at the head."""
     record = journal.read(after)
     if record is None:
         return None
@@ -124,8 +126,8 @@ def test_no_journal_is_no_damage(tmp_path: Path) -> None:
     assert salvage(tmp_path / "journal.db", Clock()) is None
 
 
-def test_a_byte_in_a_payload_costs_its_record_only(path: Path) -> None:
-    """That record is passed over by name, put in quarantine and counted; all others are delivered."""
+def test_a_byte_in_a_payload_costs_its_batch_only(path: Path) -> None:
+    """That batch is passed over by name, put in quarantine and counted; all others are delivered."""
     flip(path, find(path, b"host/70") + 5)
     assert [damage.sequence for damage in verify(path).damaged] == [8]
     assert salvage(path, Clock()) is None, "the file itself is sound"
@@ -140,12 +142,12 @@ def test_a_byte_in_a_payload_costs_its_record_only(path: Path) -> None:
         ("fast", 8, 10),
         ("slow", 8, 10),
     ]
-    assert "journal record 8" in damaged[0].reason
+    assert "batch 8: damaged" in damaged[0].reason
     assert damaged[0].size > 1000
 
 
-def test_a_broken_overflow_chain_costs_its_record_only(path: Path) -> None:
-    """A record that SQLite cannot read leaves a place behind that tells how many samples it held."""
+def test_a_broken_overflow_chain_costs_its_batch_only(path: Path) -> None:
+    """A batch that SQLite cannot read leaves a place behind that tells how many samples it held."""
     at = find(path, b"host/73") // 4096 * 4096
     with path.open("r+b") as file:
         file.seek(at)
@@ -160,8 +162,8 @@ def test_a_broken_overflow_chain_costs_its_record_only(path: Path) -> None:
     assert [(sink.delivered, sink.quarantined, sink.pending) for sink in told.sinks] == [(100, 10, 1)] * 2
 
 
-def test_a_lost_page_of_the_table_costs_the_records_on_it(path: Path) -> None:
-    """What the lost records held is known from their neighbours, the sinks and the account."""
+def test_a_lost_page_of_the_table_costs_the_batches_on_it(path: Path) -> None:
+    """What the lost batches held is known from their neighbours, the sinks and the account."""
     at = (page_of_batches(path) - 1) * 4096
     with path.open("r+b") as file:
         file.seek(at)
@@ -191,8 +193,22 @@ def epoch(folder: Path, path: Path) -> str:
     return told
 
 
-@pytest.mark.parametrize("length", [1, 100, 4096, 8192, 12288, 40960])
-def test_a_cut_file_is_kept_aside_and_what_it_holds_carried_over(path: Path, length: int) -> None:
+@pytest.mark.parametrize(
+    ("length", "fast", "slow"),
+    [
+        (1, 0, 0),
+        (4096, 0, 0),
+        (12_288, 0, 0),
+        (40_960, 0, 0),
+        (86_016, 0, 10),
+        (2_352_128, 20, 30),
+        (2_400_256, 50, 60),
+        (2_444_096, 70, 90),
+    ],
+)
+def test_a_cut_file_is_kept_aside_and_what_it_holds_carried_over(
+    path: Path, length: int, fast: int, slow: int
+) -> None:
     """The agent starts with what can be read; the damaged file is there for whoever can do more."""
     os.truncate(path, length)
     Path(f"{path}-wal").unlink()
@@ -201,10 +217,16 @@ def test_a_cut_file_is_kept_aside_and_what_it_holds_carried_over(path: Path, len
     assert kept.stat().st_size == length
     assert not unsound(path)
     assert status.read(path).balanced
-    drain(path)
+    known = [sink.name for sink in status.read(path).sinks]
+    assert known == (["fast", "slow"] if length > 12_288 else [])
+    assert drain(path) == {"fast": fast, "slow": slow}
     told = status.read(path)
     assert told.balanced
     assert not verify(path).damaged
+    if known:
+        assert [sink.delivered for sink in told.sinks] == [40 + fast, 10 + slow]
+    if length > 40_960:
+        assert [sink.quarantined for sink in told.sinks] == [70 - fast, 100 - slow]
 
 
 def test_garbage_in_place_of_the_file_is_kept_aside(path: Path) -> None:
@@ -237,7 +259,7 @@ def test_lost_positions_deliver_what_waits_again(path: Path) -> None:
     assert status.read(path).balanced
 
 
-def test_a_sink_beyond_the_records_is_put_where_its_account_says(path: Path) -> None:
+def test_a_sink_beyond_the_batches_is_put_where_its_account_says(path: Path) -> None:
     """It would pass over everything to come, else."""
     connection = apsw.Connection(str(path))
     connection.execute("update sink set sequence = 5000 where name = 'fast'")
@@ -279,6 +301,89 @@ def test_an_interrupted_salvage_goes_on_at_the_next_start(path: Path) -> None:
     assert salvage(moved, Clock()) is not None
     assert moved.read_bytes() == whole
     assert not Path(f"{moved}-wal").exists(), "the log of the damaged file must not be applied to the new one"
+
+
+def test_a_sink_whose_place_was_lost_may_miss_the_same_batches_again(tmp_path: Path) -> None:
+    """What it had missed behind the place it is put at is published or missed anew, and told once."""
+    path = tmp_path / "journal.db"
+    journal = Journal(path, SMALL)
+    journal.join("store", "hold", 0)
+    journal.join("null", "detach", 1)
+    for number in range(4):
+        journal.append(batch(2, 2 * number))
+    journal.close()
+    assert detached(path) == [("null", 1, 3, 6, "lag over 1 bytes")]
+    connection = apsw.Connection(str(path))
+    connection.execute("update sink set state = x'ff' where name = 'null'")
+    connection.close()
+    assert salvage(path, Clock()) is not None
+    assert detached(path) == []
+    journal = Journal(path, SMALL)
+    journal.join("store", "hold", 0)
+    assert journal.join("null", "detach", 1).sequence == 0
+    for number in range(4, 7):
+        journal.append(batch(2, 2 * number))
+    journal.close()
+    assert detached(path) == [("null", 1, 6, 12, "lag over 1 bytes")]
+    assert status.read(path).balanced
+
+
+def test_a_missed_range_that_an_older_version_left_is_no_obstacle(tmp_path: Path) -> None:
+    """It begins where the sink misses batches now, and gives way."""
+    path = tmp_path / "journal.db"
+    journal = Journal(path, SMALL)
+    journal.join("null", "detach", 1)
+    connection = apsw.Connection(str(path))
+    connection.execute("insert into detached values ('null', 1, 9, 90, 0, 'lag over 1 bytes')")
+    connection.close()
+    for number in range(3):
+        journal.append(batch(2, 2 * number))
+    journal.close()
+    assert detached(path) == [("null", 1, 2, 4, "lag over 1 bytes")]
+
+
+def test_batches_are_found_where_the_way_to_them_is_damaged(tmp_path: Path) -> None:
+    """A key in a page above theirs is wrong: they are all there, and none can be looked up."""
+    path = tmp_path / "journal.db"
+    journal = Journal(path, SMALL)
+    for name in ("fast", "slow"):
+        journal.join(name, "hold", 0)
+    for number in range(100):
+        journal.append(batch(1, number, padding=600))
+    journal.close()
+    settle(path)
+    page = (page_of_batches(path) - 1) * 4096
+    first = page + int.from_bytes(path.read_bytes()[page + 12 : page + 14], "big")
+    assert path.read_bytes()[page] == 5, "an interior page"
+    flip(path, first + 4, 0x40)
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    lookups = [connection.execute("select 1 from batch where sequence = ?", (n,)).get for n in range(1, 101)]
+    connection.close()
+    assert None in lookups
+    assert salvage(path, Clock()) is not None
+    assert drain(path) == {"fast": 100, "slow": 100}
+
+
+def test_salvage_holds_one_payload_at_a_time(tmp_path: Path) -> None:
+    """A full journal is larger than the memory of a small host."""
+    path = tmp_path / "journal.db"
+    journal = Journal(path, SMALL)
+    journal.join("store", "hold", 0)
+    for number in range(40):
+        journal.append(batch(10, number, padding=20_000), [refused(1, bytes(100_000))])
+    journal.close()
+    connection = apsw.Connection(str(path))
+    connection.execute("update tick set last = 0; insert into tick values (cast(x'ff' as text), 2)")
+    connection.close()
+    tracemalloc.start()
+    try:
+        assert salvage(path, Clock()) is not None
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert status.read(path).size > 8_000_000
+    assert status.read(path).refused == 40
+    assert peak < 2_500_000
 
 
 def test_a_newer_format_is_not_damage(path: Path) -> None:

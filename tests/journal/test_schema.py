@@ -5,10 +5,13 @@ from pathlib import Path
 import apsw
 import pytest
 
+from meteragent.batch import Batch, Kept
+from meteragent.clock import Clock
 from meteragent.errors import ConfigError, NotFound, Unavailable
 from meteragent.journal import schema, status
 from meteragent.journal.journal import Journal
 from meteragent.journal.quarantine import Quarantine
+from meteragent.journal.salvage import salvage
 from meteragent.journal.schema import MIGRATIONS, check_readable, connect_writer, migrate, stored_format
 from meteragent.journal.verify import verify
 from tests.journal.batches import batch
@@ -97,6 +100,103 @@ def test_a_journal_of_the_first_format_goes_on(path: Path) -> None:
     assert not verify(path).damaged
 
 
+def test_format_2_bounds_reasons_and_counts_them(path: Path) -> None:
+    """Entries keep what they are; those told at length are cut, and each counts what it takes."""
+    connection = apsw.Connection(str(path))
+    for number, reason in enumerate(("expired", "ä" * 100_000)):
+        connection.execute(
+            "insert into quarantine(at, category, sink, sequence, item, polling_source, pollster, reason,"
+            " detail, samples, payload) values (1, 'quarantined', 'store', 2, ?, '', '', ?, ?, 1, x'010203')",
+            (number, reason, reason),
+        )
+    connection.execute("update sink set quarantined = 2, delivered = 2")
+    connection.close()
+    Journal(path).close()
+    quarantine = Quarantine(path)
+    first, second = (quarantine.show(entry.id) for entry in quarantine.list())
+    assert (first.reason, first.detail, first.sample_index, first.payload) == (
+        "expired",
+        "expired",
+        0,
+        b"\1\2\3",
+    )
+    assert second.reason == second.detail == "ä" * 500
+    connection = connect_writer(path)
+    size = "select value from meta where key = 'quarantine_size'"
+    assert connection.execute(size).get == 2 * 303 + 2 * 7 + 2 * 1000
+    assert quarantine.discard([first.id, second.id], "ann") == 2
+    assert connection.execute(size).get == 0
+    connection.close()
+    quarantine.close()
+    assert not verify(path).damaged
+    assert status.read(path).balanced
+
+
+def test_format_3_has_a_place_for_what_pollsters_keep(path: Path) -> None:
+    """Empty at first, then as it was appended, one for each polling source and pollster."""
+    journal = Journal(path)
+    assert journal.states() == []
+    first, second = Kept("source", "pollster", b'{"at":1}'), Kept("other", "pollster", b'{"at":5}')
+    journal.append(Batch(kept=[first, second]))
+    journal.append(Batch(kept=[Kept("source", "pollster", b'{"at":2}')]))
+    journal.close()
+    assert not verify(path).damaged
+    journal = Journal(path)
+    assert sorted(journal.states(), key=lambda each: each.state) == [
+        Kept("source", "pollster", b'{"at":2}'),
+        second,
+    ]
+    record = journal.read(2)
+    assert record is not None
+    assert record.batch.kept == [], "sinks see none of it"
+    journal.close()
+
+
+def test_a_state_that_is_none_is_damage(path: Path) -> None:
+    """It is not carried over, the others are."""
+    journal = Journal(path)
+    journal.append(Batch(kept=[Kept("source", "good", b'{"at":1}'), Kept("source", "bad", b"{}")]))
+    journal.close()
+    connection = connect_writer(path)
+    connection.execute("update pollster_state set state = x'ff' where pollster = 'bad'")
+    connection.close()
+    assert [fault.reason.partition(":")[0] for fault in verify(path).damaged] == [
+        "table pollster_state, row b'source'"
+    ]
+    assert salvage(path, Clock()) is not None
+    journal = Journal(path)
+    assert journal.states() == [Kept("source", "good", b'{"at":1}')]
+    journal.close()
+
+
+def test_a_damaged_journal_of_an_older_format_is_carried_over(path: Path) -> None:
+    """As it was written, and then brought up to date."""
+    connection = apsw.Connection(str(path))
+    connection.execute(
+        "insert into quarantine(at, category, sink, sequence, item, polling_source, pollster, reason,"
+        " detail, samples, payload) values (1, 'refused', '', 2, 0, 's', 'p', 'bad', '', 3, x'01');"
+        "update sink set state = x'ff'"
+    )
+    connection.close()
+    assert salvage(path, Clock()) is not None
+    Journal(path).close()
+    quarantine = Quarantine(path)
+    assert [(entry.reason, entry.samples, entry.size) for entry in quarantine.list()] == [("bad", 3, 1)]
+    quarantine.close()
+    assert status.read(path).refused == 3
+    assert not verify(path).damaged
+
+
+def test_a_journal_that_has_lost_its_format_is_damaged(path: Path) -> None:
+    """It is not taken for an empty file to make tables in."""
+    Journal(path).close()
+    connection = apsw.Connection(str(path))
+    connection.execute("pragma user_version = 0")
+    connection.close()
+    assert salvage(path, Clock()) is not None
+    assert status.read(path).journaled == 4
+
+
 def test_each_migration_is_one_transaction(tmp_path: Path) -> None:
     """One that fails leaves the file in the format before it; the next start tries again."""
 
@@ -128,7 +228,9 @@ def test_a_newer_format_is_refused_by_all(path: Path) -> None:
     connection.close()
     before = path.read_bytes()
     for use in (Journal, status.read, verify, Quarantine):
-        with pytest.raises(ConfigError, match=r"journal format 99 is newer than 1.*version of meteragent"):
+        with pytest.raises(
+            ConfigError, match=rf"journal format 99 is newer than {len(MIGRATIONS)}.*version of meteragent"
+        ):
             use(path)
     assert path.read_bytes() == before
 
@@ -166,6 +268,6 @@ def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_too_old_sqlite_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Several processes could damage the file with it."""
-    monkeypatch.setattr(schema, "OLDEST_SQLITE", 9_999_999)
-    with pytest.raises(ConfigError, match=r"SQLite .* is too old"):
+    monkeypatch.setattr(schema, "OLDEST_SQLITE", (9, 9, 9))
+    with pytest.raises(ConfigError, match=r"SQLite .* is too old, 9\.9\.9 or newer"):
         Journal(tmp_path / "journal.db")

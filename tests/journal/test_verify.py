@@ -13,7 +13,7 @@ from tests.journal.batches import batch, refused
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A journal of which 2 of 6 records are trimmed."""
+    """A journal of which 2 of 6 batches are trimmed."""
     path = tmp_path / "journal.db"
     journal = Journal(path, Settings(reserve=1 << 16))
     row = journal.join("store", "hold", 0)
@@ -37,7 +37,7 @@ def damage(path: Path, sql: str) -> None:
 def test_a_sound_journal_has_no_damage(path: Path) -> None:
     """What was looked at is told, from the anchor on."""
     found = verify(path)
-    assert (found.records, found.first, found.last, found.damaged) == (4, 3, 6, [])
+    assert (found.batches, found.first, found.last, found.damaged) == (4, 3, 6, [])
     assert unsound(path) == ""
 
 
@@ -50,21 +50,21 @@ def test_a_sound_journal_has_no_damage(path: Path) -> None:
         ("update batch set digest = x'00' where sequence = 4", 4, "chain of digests breaks"),
         ("update batch set samples_total = 90 where sequence = 6", 6, "totals do not go on"),
         ("update batch set bytes_total = 90 where sequence = 6", 6, "totals do not go on"),
-        ("delete from batch where sequence in (4, 5)", 4, "records 4 to 5 are missing"),
-        ("delete from batch where sequence = 6", 5, "18 samples were journaled, the records tell of 15"),
+        ("delete from batch where sequence in (4, 5)", 4, "batches 4 to 5 are missing"),
+        ("delete from batch where sequence = 6", 5, "18 samples were journaled, the batches tell of 15"),
         ("update meta set value = x'00' where key = 'anchor_digest'", 3, "chain of digests breaks"),
         ("update meta set value = 'x' where key = 'anchor_sequence'", 0, "table meta"),
         ("delete from meta where key = 'epoch'", 0, "epoch"),
-        ("update sink set sequence = 9", 6, "sink store stands beyond the newest record"),
+        ("update sink set sequence = 9", 6, "sink store stands beyond the newest batch"),
         ("update sink set state = x'5b5d'", 0, "table sink, row b'store': state is no mapping"),
         ("update sink set delivered = -1", 0, "table sink, row b'store': delivered is -1"),
         ("update account set value = -1 where name = 'read'", 0, "table account"),
         ("update tick set polling_source = cast(x'ff' as text)", 0, ""),
-        ("drop index quarantine_item", 0, "not as in a journal: quarantine_item"),
+        ("drop index quarantine_sample", 0, "not as in a journal: quarantine_sample"),
     ],
 )
 def test_damage_is_named(path: Path, sql: str, sequence: int, reason: str) -> None:
-    """With the record, or the table and row, that it is in."""
+    """With the batch, or the table and row, that it is in."""
     if "tick" in sql:
         damage(path, "insert into tick values ('source', 1)")
     damage(path, sql)
