@@ -42,6 +42,14 @@ class Poll(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Ids of the resources given up for good at this tick: those of a PollsterPermanentError."""
 
 
+class Kept(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What a pollster keeps for its next poll in a polling source, as JSON."""
+
+    polling_source: str
+    pollster: str
+    state: bytes
+
+
 class Missed(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A run of ticks at which a polling source was not polled at all: those in [start, end)."""
 
@@ -63,6 +71,8 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     sequence: int = 0
     host: str = ""
     """Host, or coordination group, whose polls these are: sources of one name on two hosts are two."""
+    kept: list[Kept] = []
+    """What the pollsters of ``polls`` keep; the journal has a place of its own for it, sinks see none."""
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -77,7 +87,7 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Position(msgspec.Struct, frozen=True):
-    """Where a sink of an agent stands: the batch that it has published last.
+    """Which batch this is: the one of a sink of an agent with this sequence in the agent's journal.
 
     ``agent`` is the agent's id, ``epoch`` names its journal: a new journal counts from 1 again.
     """
@@ -86,6 +96,11 @@ class Position(msgspec.Struct, frozen=True):
     epoch: str
     sink: str
     sequence: int
+    digest: bytes = b""
+    """Of the batch as it lies in the journal, with all of its samples; another one at the same place
+    shows that the journal went back in time. Empty when it is not known."""
+    selection: bytes = b""
+    """Which of its samples the sink takes; empty for all of them."""
 
 
 class Refusal(msgspec.Struct, frozen=True, array_like=True):
@@ -95,8 +110,8 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True):
     reason: str
     detail: str = ""
     """What stood against it, e.g. the other side of a conflict."""
-    publisher: str = ""
-    """URL of the publisher; filled in by the sink."""
+    publishers: str = ""
+    """URLs, one a line and without passwords, of those that refused it; filled in by the sink."""
 
 
 CONFLICT = "conflict"

@@ -2,6 +2,10 @@
 
 import re
 
+# up to the last @ of a word, since a password may have a slash in it that should have been escaped;
+# with bounds, else a long text without any @ would take forever
+_PASSWORD = re.compile(r"(//[^/@:\s]{0,300}):(?:\S{0,300}|[^/]{0,300})@")
+
 
 def printable(text: str) -> str:
     """The text in one line; what cannot be printed is written out."""
@@ -12,4 +16,4 @@ def printable(text: str) -> str:
 
 def without_password(url: str) -> str:
     """A URL, however malformed, without the password in it."""
-    return re.sub(r"(//[^/@:]*):[^/]*@", r"\1:***@", url)
+    return _PASSWORD.sub(r"\1:***@", url)

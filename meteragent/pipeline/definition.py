@@ -8,6 +8,7 @@ import msgspec
 
 from meteragent import documents
 from meteragent.documents import Entry, as_text, shown
+from meteragent.plain import without_password
 from meteragent.selection import Selection
 
 DEFAULT = """\
@@ -69,63 +70,122 @@ def parse(text: str | bytes, file: str) -> tuple[PipelineDefinition, list[str]]:
 
     :raises ConfigError: naming file, line, entry, value and what is allowed
     """
+    pipeline, whole = read(text, file)
+    whole.document.raise_fault()
+    return pipeline, whole.warnings
+
+
+def read(text: str | bytes, file: str) -> tuple[PipelineDefinition, Entry]:
+    """Sources and sinks as far as they can be read, and the document, which says what is wrong with them.
+
+    :raises ConfigError: when nothing can be said of entries
+    """
     whole = documents.top(documents.load(text, file), ("sources", "sinks"))
-    sources = [_source(entry) for entry in _entries(whole, "source")]
-    sinks = {entry.mapping["name"]: _sink(entry) for entry in _entries(whole, "sink")}
-    _check_texts(whole, list(sinks.values()))
-    feeds = _feeds(whole, sources, sinks)
-    for index, (name, sink) in enumerate(sinks.items()):
-        if not feeds[name]:
-            told = f"sink {shown(sink.name)}: no source names it, so it gets nothing"
-            whole.warn(told, "sinks", index)
+    sources = [
+        (entry, source) for entry in _entries(whole, "source") if (source := _source(entry)) is not None
+    ]
+    entries = _entries(whole, "sink")
+    read_sinks = {entry.mapping["name"]: entry.attempt(_sink) for entry in entries}
+    sinks = {name: sink for name, sink in read_sinks.items() if sink is not None}
+    whole.attempt(_check_texts, list(sinks.values()))
+    all_named = _all_named(whole.mapping["sinks"])
+    feeds = _feeds(sources if all_named else [], {name: as_text(name) for name in read_sinks})
+    for entry in entries if all_named else ():
+        if not feeds[entry.mapping["name"]]:
+            entry.warn("no source names it, so it gets nothing")
     fed = [msgspec.structs.replace(sink, selections=feeds[name]) for name, sink in sinks.items()]
-    return PipelineDefinition(sources, fed), whole.warnings
+    return PipelineDefinition([source for _, source in sources], fed), whole
+
+
+def _all_named(sinks: Any) -> bool:
+    """Whether each sink has a name; else sources may well mean the one whose name is missing."""
+    return isinstance(sinks, Iterable) and all(isinstance(each, dict) and "name" in each for each in sinks)
 
 
 def _entries(whole: Entry, kind: str) -> list[Entry]:
-    """The entries under a key, each a mapping with a name of its own."""
+    """The entries under a key, each a mapping with a name of its own; others are noted as faults."""
     key = f"{kind}s"
-    entries, names = [], set()
-    for index, mapping in enumerate(_listed(whole, key)):
+    entries: list[Entry] = []
+    names: set[Any] = set()
+    written = whole.attempt(_listed, key)
+    for index, mapping in enumerate(written or ()):
         entry = Entry(whole.document, mapping, whole.warnings, (key, index), f"{kind} {index + 1}")
-        if not isinstance(mapping, dict):
-            raise entry.error(f"{shown(mapping)} is no mapping; allowed is one with a name and more")
-        if "name" not in mapping:
-            raise entry.error("name: missing; allowed is text")
-        name = mapping["name"]
-        entry = msgspec.structs.replace(entry, label=f"{kind} {shown(name)}")
-        if isinstance(name, list | dict | set):
-            raise entry.error("name: is no text", "name")
-        if not isinstance(name, str):
-            entry.warn(f"name: is no text, known as {shown(as_text(name))}", "name")
-        if name in names:
-            raise entry.error(f"name: stands twice; each {kind} needs a name of its own", "name")
-        names.add(name)
-        entries.append(entry)
-    if not entries:
+        named = entry.attempt(_named, kind, names)
+        if named is not None:
+            entries.append(named)
+    if written == []:
         whole.warn(f"{key}: none is named, so nothing is published", key)
     return entries
 
 
-def _source(entry: Entry) -> SourceDefinition:
-    for key in ("sinks", "meters"):
-        if key not in entry.mapping:
-            raise entry.error(f"{key}: missing; allowed is a list of names")
+def _named(entry: Entry, kind: str, names: set[Any]) -> Entry:
+    """The entry, labelled by its name, which is added to those that are taken."""
+    mapping: Any = entry.mapping
+    if not isinstance(mapping, dict):
+        raise entry.error(f"{shown(mapping)} is no mapping; allowed is one with a name and more")
+    if "name" not in mapping:
+        raise entry.missing("name", "allowed is text")
+    name = mapping["name"]
+    entry = msgspec.structs.replace(entry, label=f"{kind} {shown(name)}")
+    if isinstance(name, list | dict | set):
+        raise entry.error("name: is no text", "name")
+    if not isinstance(name, str):
+        entry.warn(f"name: is no text, known as {shown(as_text(name))}", "name")
+    if name in names:
+        raise entry.error(f"name: stands twice; each {kind} needs a name of its own", "name")
+    names.add(name)
+    return entry
+
+
+def _source(entry: Entry) -> SourceDefinition | None:
+    """None when it is at fault."""
+    sinks, meters = entry.attempt(_sinks), entry.attempt(_meters)
+    entry.warn_unknown(_SOURCE_KEYS)
+    if sinks is None or meters is None:
+        return None
+    return SourceDefinition(entry.mapping["name"], meters, sinks, entry.line)
+
+
+def _sinks(entry: Entry) -> list[Any]:
+    if "sinks" not in entry.mapping:
+        raise entry.missing("sinks", "allowed is a list of names")
     written = entry.mapping["sinks"]
     if not written:
         raise entry.error(f"sinks: {shown(written)} names no sink; at least one is needed", "sinks")
-    sinks = _listed(entry, "sinks")
+    return _listed(entry, "sinks")
+
+
+def _meters(entry: Entry) -> Selection:
+    if "meters" not in entry.mapping:
+        raise entry.missing("meters", "allowed is a list of names")
     try:
         meters = Selection(entry.mapping["meters"])
     except ValueError as error:
         raise entry.error(f"meters: {error}", "meters") from None
     for remark in meters.remarks:
         entry.warn(f"meters: {remark}", "meters")
-    entry.warn_unknown(_SOURCE_KEYS)
-    return SourceDefinition(entry.mapping["name"], meters, sinks, entry.line)
+    return meters
 
 
-def _sink(entry: Entry) -> SinkDefinition:
+def _sink(entry: Entry) -> SinkDefinition | None:
+    """None when nothing can be said of its publishers; behind other faults, something stands in."""
+    publishers = entry.attempt(_publishers)
+    if entry.mapping.get("transformers"):
+        told = "transformers: come with a later version; leave them out"
+        entry.document.faults.append(entry.error(told, "transformers"))
+    name = as_text(entry.mapping["name"])
+    if "/" in name:
+        told = "name: has a / in it; allowed is any other text, since NAME/replay is where replays stand"
+        entry.document.faults.append(entry.error(told, "name"))
+    entry.warn_unknown(_SINK_KEYS)
+    when_full = entry.attempt(_when_full, publishers or [])
+    lag = entry.attempt(_max_lag, when_full)
+    if publishers is None:
+        return None
+    return SinkDefinition(name, publishers, when_full or "hold", lag, [], entry.line, entry.document.file)
+
+
+def _publishers(entry: Entry) -> list[str]:
     written = entry.mapping.get("publishers")
     if not written:
         raise entry.error(f"publishers: {shown(written)} names none; {_ALLOWED}", "publishers")
@@ -134,27 +194,28 @@ def _sink(entry: Entry) -> SinkDefinition:
         urls = [written]
     else:
         urls = _listed(entry, "publishers")
-    publishers = [_publisher(entry, index, url) for index, url in enumerate(urls)]
-    if entry.mapping.get("transformers"):
-        raise entry.error("transformers: come with a later version; leave them out", "transformers")
-    entry.warn_unknown(_SINK_KEYS)
-    when_full = _when_full(entry, publishers)
-    lag = _max_lag(entry, when_full)
-    return SinkDefinition(
-        as_text(entry.mapping["name"]), publishers, when_full, lag, [], entry.line, entry.document.file
-    )
+    read_urls = [entry.attempt(_publisher, index, url) for index, url in enumerate(urls)]
+    urls = [url for url in read_urls if url is not None]
+    labels: dict[str, str] = {}
+    for index, url in enumerate(urls):
+        if labels.setdefault(without_password(url), url) != url:
+            told = f"publishers: {shown(url)} stands twice, with two passwords; allowed is once"
+            raise entry.error(told, "publishers", index)
+    return urls
 
 
 def _publisher(entry: Entry, index: int, written: Any) -> str:
     place = ("publishers", index)
     if not isinstance(written, str):
         raise entry.error(f"publishers: {shown(written)} is no text; {_ALLOWED}", *place)
-    name, _, rest = written.partition(":")
-    url = written if rest else f"{name}://"  # the ancestor, too, completes a bare name
+    name, _, rest = written.strip().partition(":")
+    # the ancestor, too, completes a bare name, and takes one in capitals for the same
+    url = f"{name.lower()}:{rest or '//'}"
     try:
         scheme = urlsplit(url).scheme
     except ValueError as error:
-        raise entry.error(f"publishers: {shown(written)}: {error}; {_ALLOWED}", *place) from None
+        reason = "is no URL" if "@" in str(error) else str(error)  # else it may tell a password
+        raise entry.error(f"publishers: {shown(written)}: {reason}; {_ALLOWED}", *place) from None
     if not scheme:
         raise entry.error(f"publishers: {shown(written)} names no publisher; {_ALLOWED}", *place)
     return url
@@ -169,7 +230,7 @@ def _when_full(entry: Entry, publishers: list[str]) -> WhenFull:
     raise entry.error(f"when_full: {shown(written)} is not known; allowed are hold and detach", "when_full")
 
 
-def _max_lag(entry: Entry, when_full: WhenFull) -> int | None:
+def _max_lag(entry: Entry, when_full: WhenFull | None) -> int | None:
     lag: Any = entry.mapping.get("max_lag")
     if lag is None:
         return None
@@ -192,25 +253,36 @@ def _check_texts(whole: Entry, sinks: list[SinkDefinition]) -> None:
 
 
 def _feeds(
-    whole: Entry, sources: list[SourceDefinition], sinks: dict[Any, SinkDefinition]
+    entries: list[tuple[Entry, SourceDefinition]], sinks: dict[Any, str]
 ) -> dict[Any, list[Selection]]:
-    """What feeds each sink; a source and its sink make a pipeline, whose name the ancestor wants unique."""
+    """What feeds each sink; a source and its sink make a pipeline, whose name the ancestor wants unique.
+
+    :param sinks: the texts of their names
+    """
     feeds: dict[Any, list[Selection]] = {name: [] for name in sinks}
-    pipelines = set()
-    for index, source in enumerate(sources):
+    pipelines: set[str] = set()
+    for entry, source in entries:
         for target in source.sinks:
-            place, label = ("sources", index, "sinks"), f"source {shown(source.name)}: sinks: "
-            if isinstance(target, list | dict | set) or target not in sinks:
-                known = ", ".join(shown(name) for name in sinks) or "none"
-                raise whole.error(f"{label}{shown(target)} is no sink; defined are {known}", *place)
-            name = sinks[target].name
-            pipeline = name if source.name == target else f"{as_text(source.name)}:{name}"
-            if pipeline in pipelines:
-                told = f"{shown(target)} makes the pipeline {shown(pipeline)} a second time"
-                raise whole.error(f"{label}{told}; each source:sink may stand once", *place)
-            pipelines.add(pipeline)
-            feeds[target].append(source.meters)
+            if entry.attempt(_check_feed, source, target, sinks, pipelines) is not None:
+                feeds[target].append(source.meters)
     return feeds
+
+
+def _check_feed(
+    entry: Entry, source: SourceDefinition, target: Any, sinks: dict[Any, str], pipelines: set[str]
+) -> str:
+    """The name of the pipeline from a source to a sink, which is added to those that are taken."""
+    if isinstance(target, list | dict | set) or target not in sinks:
+        known = ", ".join(shown(name) for name in sinks) or "none"
+        told = f"sinks: {shown(target)} is no sink; defined are {known}"
+        raise entry.error(told, "sinks", suggestion=documents.near(target, sinks.values()))
+    name = sinks[target]
+    pipeline = name if source.name == target else f"{as_text(source.name)}:{name}"
+    if pipeline in pipelines:
+        told = f"sinks: {shown(target)} makes the pipeline {shown(pipeline)} a second time"
+        raise entry.error(f"{told}; each source:sink may stand once", "sinks")
+    pipelines.add(pipeline)
+    return pipeline
 
 
 def _listed(entry: Entry, key: str) -> list[Any]:

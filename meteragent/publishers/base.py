@@ -32,7 +32,9 @@ class Publisher(ABC):
     """Sends batches onward, one at a time and in order, from the thread of its sink.
 
     Life: constructed with its ``url`` (injected by name, as are conf, driver, state_dir), then
-    ``publish`` many times, then ``close`` once, which is safe without use.
+    ``publish`` many times, then ``close`` once, which is safe without use. A reload constructs publishers
+    beside those in use to check a configuration, and closes those that it does not need: take hold of
+    what only one can have at the first ``publish``.
     """
 
     guarantee: ClassVar[Guarantee] = "at least once"

@@ -10,9 +10,10 @@ import msgspec
 
 from meteragent.batch import Published
 from meteragent.journal import status
-from meteragent.journal.journal import Journal, Record, Settings
+from meteragent.journal.journal import Journal, Journaled, Settings
 from meteragent.journal.quarantine import Quarantine
-from meteragent.pipeline.sink import Sink, Target
+from meteragent.pipeline.sink import Sink
+from meteragent.pipeline.target import Target
 
 Behaviour = Callable[[dict[str, Any]], Published | None]
 
@@ -50,7 +51,7 @@ class Counting(Journal):
 
     reads = 0
 
-    def read(self, after: int) -> Record | None:
+    def read(self, after: int) -> Journaled | None:
         self.reads += 1
         return super().read(after)
 
@@ -88,15 +89,21 @@ class Bench:
         return {
             part: count
             for part, count in parts.items()
-            if count and part not in ("name", "mode", "sequence", "journaled")
+            if count and part not in ("name", "mode", "sequence", "journaled", "oldest")
         }
 
-    def close(self) -> None:
-        """Stop everything."""
+    def stop(self) -> None:
+        """Stop the sinks."""
         for sink in self.sinks:
             sink.stop()
         for sink in self.sinks:
-            assert sink.join(5)
+            assert sink.wait_for_end(5)
+        self.sinks.clear()
+        self.journal.listeners.clear()
+
+    def close(self) -> None:
+        """Stop everything."""
+        self.stop()
         self.journal.close()
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from meteragent.pipeline import replays
 from meteragent.pipeline import sink as engine
 from tests.pipeline.bench import Bench
 
@@ -22,4 +23,4 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses that a test can wait for."""
     monkeypatch.setattr(engine, "FIRST_PAUSE", 0.005)
     monkeypatch.setattr(engine, "LONGEST_PAUSE", 0.02)
-    monkeypatch.setattr(engine, "REPLAY_PAUSE", 0.02)
+    monkeypatch.setattr(replays, "REPLAY_PAUSE", 0.02)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meteragent.errors import ConfigError
-from meteragent.pipeline.definition import DEFAULT, PipelineDefinition, SinkDefinition, parse
+from meteragent.pipeline.definition import DEFAULT, PipelineDefinition, SinkDefinition, parse, read
 from tests.conformance import cases
 
 ETC = Path(__file__).resolve().parents[2] / "etc" / "meteragent" / "pipeline.yaml"
@@ -166,11 +166,53 @@ def test_pipelines_whose_names_collide_are_refused() -> None:
         ("file:samples.jsonl", "file:samples.jsonl"),
         ("file:///var/x?json", "file:///var/x?json"),
         ("udp://host:4952", "udp://host:4952"),
+        (" store ", "store://"),
+        (" File:Lines x ", "file:Lines x"),
+        ("FILE:///var/X", "file:///var/X"),
     ],
 )
-def test_a_bare_publisher_is_completed(written: str, url: str) -> None:
-    """As the ancestor completes it; whether it is installed is asked elsewhere."""
+def test_a_publisher_is_read_as_a_url(written: str, url: str) -> None:
+    """A bare one is completed as the ancestor does; whether it is installed is asked elsewhere."""
     assert sink(publishers=[written]).publishers == [url]
+
+
+@pytest.mark.parametrize(
+    "publishers",
+    [
+        "kafka://ann:hu/sh@host[x",
+        ["kafka://[//ann:hu/sh@host"],
+        ["kafka://ann:hush@ho\u2100st/"],
+        [{"kafka://ann:hush@host": 5}],
+        ["://ann:hush@host"],
+        [["kafka://ann:" + "hush" * 40 + "@host"]],
+        {"kafka://ann:hush@host": 1, "": 2},
+        ["kafka://ann:hush@host", "kafka://ann:mum@host"],
+    ],
+)
+def test_no_message_tells_a_password(publishers: Any) -> None:
+    """Neither an error nor a warning, wherever the URL stands."""
+    document = text(sink={"publishers": publishers})
+    _, whole = read(document, "p.yaml")
+    told = [str(each) for each in (*whole.document.faults, *whole.document.remarks)]
+    told += [each.value for each in (*whole.document.faults, *whole.document.remarks)]
+    assert "ann:***@" in str(told) or "is no URL" in str(told)
+    assert not any(part in each for each in told for part in ("hush", "hu/", "sh@", "mum"))
+
+
+def test_a_publisher_with_two_passwords_is_refused() -> None:
+    """What is kept of it stands under the URL without a password."""
+    urls = ["null:", "kafka://ann:a@host", "kafka://ann:b@host"]
+    assert (
+        "p.yaml:12: sink 'k': publishers: 'kafka://ann:***@host' stands twice, with two passwords"
+        in refusal(text(sink={"publishers": urls}))
+    )
+
+
+def test_a_name_with_a_stroke_is_refused() -> None:
+    """It would share positions with the replays of another sink."""
+    assert "sink 'k/replay': name: has a / in it; allowed is any other text" in refusal(
+        text({"sinks": ["k/replay"]}, sink={"name": "k/replay"})
+    )
 
 
 def test_only_a_sink_with_the_store_holds_by_default() -> None:

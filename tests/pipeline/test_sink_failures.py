@@ -5,14 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from meteragent.batch import Batch, Published, Refusal
 from meteragent.errors import Rejected, Unavailable
 from meteragent.journal.quarantine import Quarantine
-from meteragent.pipeline.sink import Sink, Target
+from meteragent.pipeline.sink import Sink
+from meteragent.pipeline.target import Target
 from meteragent.publishers.file import FilePublisher
-from tests.journal.batches import AT, batch, poll
+from tests.journal.batches import AT, batch, missed, poll
 from tests.pipeline.bench import Behaviour, Bench, Recorder, times, until
 
 
@@ -158,8 +160,8 @@ def test_a_sample_counts_as_the_worst_that_one_of_several_publishers_tells(bench
 
 
 @pytest.mark.usefixtures("quick")
-def test_publishers_before_the_one_that_fails_get_the_state_they_had(bench: Bench, tmp_path: Path) -> None:
-    """A file in front of one that fails has each line once all the same."""
+def test_publishers_before_the_one_that_fails_are_not_asked_again(bench: Bench, tmp_path: Path) -> None:
+    """A file in front of one that fails is written once for each batch, however often that is tried."""
     file = FilePublisher("file:lines", tmp_path)
     values: list[dict[str, Any]] = []
 
@@ -184,7 +186,8 @@ def test_publishers_before_the_one_that_fails_get_the_state_they_had(bench: Benc
         bench.journal.append(batch(2, 2 * number))
     until(lambda: sink.pending == 0)
     assert len((tmp_path / "lines").read_bytes().splitlines()) == 6
-    assert [each.get("offset") for each in values[:4]] == [None, 0, 0, 0]
+    assert [bool(each) for each in values] == [False, True, True], "once for each batch"
+    assert len(failing.calls) == 6
     assert bench.line() == {"delivered": 6}
 
 
@@ -201,16 +204,17 @@ def test_a_damaged_record_is_passed_over(bench: Bench, caplog: pytest.LogCapture
     until(lambda: sink.pending == 0)
     assert recorder.volumes == [0, 1, 4, 5]
     assert bench.line() == {"delivered": 4, "quarantined": 2}
-    assert "sink sink passes over 2 samples: journal record 2: damaged" in caplog.text
+    assert "passes over 2 samples and the account of polls with them: batch 2: damaged" in caplog.text
 
 
 def test_a_publisher_that_fails_to_close_keeps_no_other_from_it(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is said, once."""
+    """It is said, once and without a password."""
+    password = "open sesame".title()
 
     def fail() -> None:
-        raise KeyError("handle")
+        raise OSError(f"no answer from amqp://agent:{password}@host/")
 
     last = Recorder("last:")
     sink = Sink(
@@ -224,6 +228,115 @@ def test_a_publisher_that_fails_to_close_keeps_no_other_from_it(
     )
     sink.start()
     sink.stop()
-    assert sink.join(2)
+    assert sink.wait_for_end(2)
     assert last.closed == 1
     assert caplog.text.count("publisher bad: failed to close") == 1
+    assert "amqp://agent:***@host/" in caplog.text
+    assert password not in caplog.text
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_fault_of_ours_does_not_end_a_sink(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever is raised between journal and publisher is told once with where, and tried again."""
+    left = [4]
+
+    def supports(meter: str) -> bool:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise OSError(f"no {meter}")
+        return True
+
+    recorder = Recorder()
+    sink = Sink("sink", [recorder.target], supports, bench.journal, "agent", mode="hold", max_lag=0)
+    bench.journal.listeners.append(sink.offer)
+    bench.sinks.append(sink)
+    sink.start()
+    bench.journal.append(batch(2))
+    until(lambda: sink.pending == 0)
+    until(lambda: not sink.trouble)
+    assert bench.line() == {"delivered": 2}
+    assert caplog.messages == ["sink sink waits: OSError: no cpu", "sink sink goes on"]
+    assert caplog.records[0].exc_info
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_the_account_of_a_rejected_batch_is_not_lost(
+    bench: Bench, caplog: pytest.LogCaptureFixture, again: bool
+) -> None:
+    """Samples go to quarantine; polls and missed runs are offered alone, and it is said when that fails."""
+    recorder = Recorder(behaviour=times(1 + again, Rejected("never")))
+    bench.sink(recorder).start()
+    whole = msgspec.structs.replace(batch(3), polls=[poll(AT)], missed=[missed(AT, AT + 5)])
+    bench.journal.append(whole)
+    until(lambda: bench.sinks[0].pending == 0)
+    assert bench.line() == {"quarantined": 3}
+    first, second = (call["batch"] for call in recorder.calls)
+    assert first.samples
+    assert (second.samples, second.provenance) == ([], [])
+    assert (second.polls, second.missed) == (whole.polls, whole.missed)
+    assert ("publisher list: rejects the account of polls: never" in caplog.text) == again
+
+
+SECRET = "kafka://ann:s3/cret@host/topic"
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_password_is_told_to_nobody(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither in the log, nor as trouble, in quarantine, or in what the journal keeps."""
+    error = ConnectionError(f"cannot reach {SECRET}")
+    recorder = Recorder(SECRET, times(2, error))
+    sink = bench.sink(recorder)
+    sink.start()
+    bench.journal.append(batch(1))
+    until(lambda: sink.trouble)
+    assert sink.trouble == (
+        "publisher kafka://ann:***@host/topic failed: ConnectionError: cannot reach kafka://ann:***@host/topic"
+    )
+    until(lambda: sink.pending == 0)
+    recorder.behaviour = times(1, Rejected(f"refused by {SECRET}"))
+    bench.journal.append(batch(1, 1))
+    until(lambda: sink.pending == 0)
+    recorder.behaviour = times(1, Unavailable(f"no route to {SECRET}"))
+    bench.journal.append(batch(1, 2))
+    until(lambda: sink.pending == 0)
+    quarantine = Quarantine(bench.path)
+    (entry,) = quarantine.list()
+    quarantine.close()
+    assert entry.publisher == "kafka://ann:***@host/topic"
+    assert entry.reason == "refused by kafka://ann:***@host/topic"
+    assert "Traceback" in caplog.text
+    assert "no route to kafka://ann:***@host/topic" in caplog.text
+    assert "s3" not in caplog.text
+    assert not any(b"s3/cret" in path.read_bytes() for path in bench.path.parent.iterdir())
+
+
+def test_what_was_kept_under_a_url_with_its_password_is_found(bench: Bench) -> None:
+    """And stands under the URL without it from then on, beside what other publishers keep."""
+
+    def count(values: dict[str, Any]) -> None:
+        values["state"]["seen"] = values["state"].get("seen", 0) + 1
+
+    recorder = Recorder(SECRET, count)
+    sink = bench.sink(recorder)
+    bench.journal.positions.keep("sink", {SECRET: {"seen": 5}, "file:x": {"offset": 7}})
+    sink.start()
+    bench.journal.append(batch(1))
+    until(lambda: sink.pending == 0)
+    assert bench.journal.join("sink", "hold", 0).state == {
+        "kafka://ann:***@host/topic": {"seen": 6}, "file:x": {"offset": 7},
+    }  # fmt: skip
+
+
+def test_a_long_reason_is_cut(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """However much a publisher tells, quarantine keeps what a person can read."""
+    refusal = Refusal(0, "no " * 5000, "because " * 5000)
+    bench.sink(Recorder(behaviour=lambda _: Published(0, refused=[refusal]))).start()
+    bench.journal.append(batch(1))
+    until(lambda: bench.sinks[0].pending == 0)
+    quarantine = Quarantine(bench.path)
+    (entry,) = quarantine.list()
+    quarantine.close()
+    assert (len(entry.reason), len(entry.detail)) == (501, 501)
+    assert entry.reason.endswith("…")
+    until(lambda: caplog.messages)
+    assert len(caplog.messages[0]) < 700
