@@ -1,4 +1,4 @@
-"""Speed of the embedded store: ``python -m benchmarks.store [SAMPLES]``.
+"""Speed of a store kept in a file: ``python -m benchmarks.store [SAMPLES [sqlite|duckdb]]``.
 
 Records batches of 10,000 samples of 100,000 series with 10,000 distinct metadata, and beside it, in
 the same run, inserts the same rows into a bare table of the same shape through apsw: the reference.
@@ -18,7 +18,8 @@ import apsw
 from meteragent.batch import Batch, Position, Provenance
 from meteragent.clock import SECOND
 from meteragent.sample import Metadata, Sample
-from meteragent.storage.base import Query
+from meteragent.storage.base import Query, StorageDriver
+from meteragent.storage.duckdb.driver import DuckDBDriver
 from meteragent.storage.sqlite.driver import SQLiteDriver
 from meteragent.storage.sqlite.schema import HOUR
 
@@ -47,9 +48,17 @@ def _samples() -> Iterator[Sample]:
         at += 60 * SECOND
 
 
-def recorded(folder: Path, count: int) -> float:
+def opened(folder: Path, scheme: str, *, read_only: bool = False) -> StorageDriver:
+    """The driver to be measured."""
+    url = f"{scheme}:///samples.db"
+    if scheme == "duckdb":
+        return DuckDBDriver(url, folder, read_only)
+    return SQLiteDriver(url, folder, read_only)
+
+
+def recorded(folder: Path, count: int, scheme: str = "sqlite") -> float:
     """Seconds that ``record`` took for so many samples."""
-    driver, samples, taken = SQLiteDriver("sqlite:///samples.db", folder), _samples(), 0.0
+    driver, samples, taken = opened(folder, scheme), _samples(), 0.0
     for sequence in range(1, count // SIZE + 1):
         batch = Batch(list(islice(samples, SIZE)), [Provenance("benchmark", "synthetic", SIZE)])
         began = time.perf_counter()
@@ -78,8 +87,8 @@ def inserted(folder: Path, count: int) -> float:
     return taken
 
 
-def _answered(folder: Path) -> Iterator[tuple[str, float]]:
-    driver = SQLiteDriver("sqlite:///samples.db", folder, read_only=True)
+def _answered(folder: Path, scheme: str) -> Iterator[tuple[str, float]]:
+    driver = opened(folder, scheme, read_only=True)
     for name, ask in (
         ("meters", driver.meters),
         ("resources", driver.resources),
@@ -95,9 +104,10 @@ def _answered(folder: Path) -> Iterator[tuple[str, float]]:
 def main() -> None:
     """Print the figures."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    scheme = sys.argv[2] if len(sys.argv) > 2 else "sqlite"
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR", "/var/tmp")) as name:
         folder = Path(name)
-        taken = recorded(folder, count)
+        taken = recorded(folder, count, scheme)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         bare = inserted(folder, count)
         size = (folder / "samples.db").stat().st_size
@@ -105,7 +115,7 @@ def main() -> None:
         print(f"record       {count / taken:>12,.0f} samples/s  {taken / count * 1e6:.2f} us a sample")
         print(f"ratio        {bare / taken:>12.2f}")
         print(f"size         {size / count:>12.1f} bytes a sample; resident at most {memory:.0f} MB")
-        for question, seconds in _answered(folder):
+        for question, seconds in _answered(folder, scheme):
             print(f"{question}: {seconds * 1000:.1f} ms")
 
 

@@ -27,6 +27,9 @@ from meteragent.testing.storage_given import (
     at,
     everything,
 )
+from meteragent.testing.storage_positions import PositionContract
+from meteragent.testing.storage_query import QueryContract
+from meteragent.testing.storage_statistics import StatisticsContract
 
 EDGES = (
     *(sign * (2**power + step) for power in (31, 53, 62, 63) for step in (-1, 0, 1) for sign in (1, -1)),
@@ -53,7 +56,8 @@ _FIELDS = {"the kind of the volume": "volume", "no project": "project_id"}
 _MANY = settings(
     max_examples=30,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    # each driver runs the same tests
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
     database=None,
 )
 _TEXT = st.text(max_size=20)
@@ -166,10 +170,10 @@ class IdentityContract(StorageCase):
 
     @_MANY
     @given(data=st.data())
-    def test_the_parts_add_up(self, open_driver: OpenDriver, data: st.DataObject) -> None:
+    def test_the_parts_add_up(self, driver: StorageDriver, data: st.DataObject) -> None:
         """Whatever comes in whatever order, each sample has one fate, told by what came before it."""
         source = str(uuid.uuid4())  # a world of its own within the store of this test
-        driver, stored = open_driver(), dict[Any, tuple[Any, ...]]()
+        stored = dict[Any, tuple[Any, ...]]()
         for sequence, drawn in enumerate(data.draw(st.lists(st.lists(_FEW_SAMPLES, max_size=9), max_size=4))):
             samples = [_from(sample, source) for sample in drawn]
             fates = {"delivered": 0, "duplicate": 0, "superseded": 0}
@@ -188,24 +192,7 @@ class IdentityContract(StorageCase):
             assert [refusal.index for refusal in published.refused] == conflicts
             assert {name: getattr(published, name) for name in fates} == fates
         found = {each.identity: _content(each) for each in everything(driver) if each.source == source}
-        driver.close()
         assert found == stored
-
-    def test_a_redelivered_position_returns_the_first_counts(self, driver: StorageDriver) -> None:
-        """A position that is there changes nothing and says what it said, refusals with it."""
-        batch = Batch([a_sample(), a_sample(volume=2), a_sample(origin=7), a_sample(origin=7, unit="B")])
-        first = driver.record(batch, at(1))
-        assert (first.delivered, first.superseded, len(first.refused)) == (2, 1, 1)
-        driver.record(Batch([a_sample(name="other")]), at(2))
-        assert driver.record(batch, at(1)) == first
-        assert len(everything(driver)) == 3
-
-    def test_positions_of_others_are_their_own(self, driver: StorageDriver) -> None:
-        """Another sink or agent that sends the same is told of duplicates."""
-        batch = Batch([a_sample(), a_sample(name="other")])
-        assert driver.record(batch, at(1)) == Published(2)
-        assert driver.record(batch, at(1, sink="other")) == Published(0, duplicate=2)
-        assert driver.record(batch, at(1, agent="other", epoch="other")) == Published(0, duplicate=2)
 
     def test_what_is_older_than_the_retention_is_refused(self, open_driver: OpenDriver) -> None:
         """An expired sample is refused by name, the rest of its batch is kept."""
@@ -232,13 +219,12 @@ class AnswerContract(StorageCase):
 
     @_MANY
     @given(samples=st.lists(_ANY_SAMPLE, max_size=10, unique_by=lambda sample: sample.identity))
-    def test_anything_comes_back_as_it_was(self, open_driver: OpenDriver, samples: list[Sample]) -> None:
+    def test_anything_comes_back_as_it_was(self, driver: StorageDriver, samples: list[Sample]) -> None:
         """Volumes, metadata and any text, in any order, are read as they were written."""
-        driver, world = open_driver(), str(uuid.uuid4())
+        world = str(uuid.uuid4())
         samples = [_from(sample, f"{sample.source}{world}") for sample in samples]
         assert driver.record(Batch(samples), at(1, sink=world)).delivered == len(samples)
         found = [sample for sample in everything(driver) if str(sample.source).endswith(world)]
-        driver.close()
         assert _repr(found) == _repr(samples)
 
     def test_a_plain_dict_of_metadata_is_kept_too(self, driver: StorageDriver) -> None:
@@ -338,5 +324,7 @@ class AnswerContract(StorageCase):
         driver.close()
 
 
-class StorageContract(IdentityContract, AnswerContract, AccountContract):
+class StorageContract(
+    IdentityContract, PositionContract, AnswerContract, QueryContract, StatisticsContract, AccountContract
+):
     """All of it."""

@@ -84,6 +84,8 @@ class PollContract(StorageCase):
         assert sorted(driver.polls(), key=lambda poll: (poll.tick, poll.pollster)) == sorted(
             polls * 2, key=lambda poll: (poll.tick, poll.pollster)
         )
+        assert list(driver.polls(host="one")) == polls
+        assert list(driver.polls(host="three")) == []
 
     def test_the_account_of_a_redelivered_batch_is_not_doubled(self, driver: StorageDriver) -> None:
         """Poll rows and missed runs of a batch count once, also when another sink brings them."""

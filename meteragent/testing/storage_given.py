@@ -1,5 +1,6 @@
 """What the contract suite of storage gives to drivers; apart, because its parts share it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -62,18 +63,18 @@ def a_poll(tick: int, outcome: Any = "complete", **fields: Any) -> Poll:
     return msgspec.structs.replace(poll, **fields)
 
 
-def at(sequence: int, **fields: str) -> Position:
+def at(sequence: int, **fields: Any) -> Position:
     """A position."""
-    return Position(**({"agent": "agent", "epoch": "epoch", "sink": "store"} | fields), sequence=sequence)
+    return msgspec.structs.replace(Position("agent", "epoch", "store", sequence), **fields)
 
 
-class StorageCase:
+class StorageCase(ABC):
     """A part of the contract, with a driver at hand."""
 
+    @abstractmethod
     @pytest.fixture
     def open_driver(self) -> OpenDriver:
-        """Override: how a driver of this test's own empty store is opened."""
-        raise NotImplementedError("override the fixture open_driver")
+        """Override with a fixture: how a driver of this test's own empty store is opened."""
 
     @pytest.fixture
     def driver(self, open_driver: OpenDriver) -> Iterator[StorageDriver]:

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from meteragent import errors
 from meteragent.batch import Batch, Missed, Position, Provenance, Published
 from meteragent.clock import Clock
 from meteragent.sample import Metadata, Sample
@@ -235,13 +234,22 @@ def test_expiry_takes_all_that_is_unneeded_and_nothing_else(
         driver.close()
 
 
-def test_a_copied_state_folder_is_found_out(folder: Path) -> None:
-    """Other polls at a position that is there are refused, not taken for told."""
+def test_a_journal_that_went_back_is_told_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What it recorded before stays under its epoch with a number; each further step back is told."""
     driver = SQLiteDriver(URL, folder)
-    driver.record(Batch(polls=[a_poll(NOON)]), at(1))
-    with pytest.raises(errors.Rejected, match="position 1 of agent agent, sink store holds another batch"):
-        driver.record(Batch(polls=[a_poll(NOON + 1)]), at(1))
-    assert [poll.tick for poll in driver.polls()] == [NOON]
+    for digest in (b"a", b"b", b"b", b"c"):
+        for sequence in (1, 2):
+            place = at(sequence, digest=digest)
+            driver.record(Batch([a_sample(name=digest.decode(), origin=sequence)]), place)
+    assert rows(folder, "select number, id, epoch from agent order by number") == [
+        (1, "agent", "epoch/1"), (2, "agent", "epoch/2"), (3, "agent", "epoch"),
+    ]  # fmt: skip
+    assert rows(folder, "select agent, count(*), sum(delivered) from batch group by agent") == [
+        (1, 2, 2), (2, 2, 2), (3, 2, 2),
+    ]  # fmt: skip
+    assert len(caplog.messages) == 2
+    assert "samples.db: position 1 of agent agent, sink store held another batch" in caplog.messages[0]
+    assert "the agent's journal went back in time" in caplog.messages[0]
     driver.close()
 
 

@@ -59,7 +59,7 @@ def test_other_ids_and_other_sinks_are_not_in_the_way(folder: Path) -> None:
 
 def _hold(folder: Path, recorded: Any, end: Any) -> None:
     driver = SQLiteDriver(URL, folder)
-    driver.record(Batch([a_sample()]), at(1))
+    driver.record(Batch([a_sample()]), at(1, digest=b"other"))
     recorded.set()
     end.wait(_PATIENCE)
 
@@ -155,3 +155,23 @@ def test_a_process_that_an_agent_starts_does_not_keep_its_id(tmp_path: Path) -> 
     assert file is not None
     assert not os.get_inheritable(file)
     presence.end()
+
+
+def test_a_copy_of_a_state_folder_waits_for_the_other(folder: Path) -> None:
+    """Two processes with one id and one journal: the one that comes second to a position goes on later."""
+    recorded, end = _CONTEXT.Event(), _CONTEXT.Event()
+    process = _CONTEXT.Process(target=_hold, args=(folder, recorded, end))
+    process.start()
+    driver = SQLiteDriver(URL, folder)
+    mine = at(1, digest=b"mine")
+    try:
+        assert recorded.wait(_PATIENCE)
+        for _ in range(2):
+            with pytest.raises(errors.Unavailable, match=r"a copy of its state folder is in use; this one"):
+                driver.record(Batch([a_sample(origin=1)]), mine)
+    finally:
+        process.kill()
+        process.join(_PATIENCE)
+    assert driver.record(Batch([a_sample(origin=1)]), mine) == Published(1)
+    driver.close()
+    assert rows(folder, "select count(*) from sample") == [(2,)]

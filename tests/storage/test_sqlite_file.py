@@ -1,6 +1,7 @@
 """The file of the embedded store: where it lies, who may read it, and what is refused."""
 
 import contextlib
+import multiprocessing
 import os
 import stat
 from collections.abc import Callable
@@ -48,11 +49,21 @@ def test_an_old_sqlite_is_refused(version: str) -> None:
         require_sqlite(version)
 
 
+def taken(version: str) -> bool:
+    """Whether a SQLite is new enough."""
+    try:
+        require_sqlite(version)
+    except errors.ConfigError:
+        return False
+    return True
+
+
 def test_a_new_sqlite_is_taken() -> None:
     """From the version on that has the correction."""
-    require_sqlite("3.51.3")
-    require_sqlite("3.100.0")
-    require_sqlite("4.0")
+    for version in ("3.51.3", "3.100.0", "4.0"):
+        assert taken(version)
+    for version in ("3.51.2", "3.9", "2.100.5"):
+        assert not taken(version)
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o777])
@@ -137,6 +148,43 @@ def test_migrations_are_applied_in_order_each_once(folder: Path) -> None:
     connection.close()
 
 
+def test_a_new_file_is_never_seen_in_an_older_format(folder: Path) -> None:
+    """Who reads while it is made finds nothing yet, however many steps there are."""
+    path, seen = str(folder / "samples.db"), []
+    connection = apsw.Connection(path)
+    connection.execute("pragma journal_mode = wal")
+
+    def look(_: apsw.Connection) -> None:
+        beside = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+        seen.append(schema.stored_format(beside))
+        beside.close()
+
+    schema.migrate(connection, path, (*schema.MIGRATIONS, look))
+    assert seen == [0]
+    assert schema.stored_format(connection) == len(schema.MIGRATIONS) + 1
+    connection.close()
+
+
+def test_the_first_format_becomes_the_present_one(folder: Path) -> None:
+    """Its batches are taken for the same when their counts add up, and recorded again when they do not."""
+    connection = apsw.Connection(str(folder / "samples.db"))
+    schema.migrate(connection, "samples.db", schema.MIGRATIONS[:1])
+    connection.execute("insert into agent values (1, 'agent', 'epoch')")
+    connection.execute(
+        "insert into batch values (1, 1, 'store', 1, 0, 0, x'0102030405060708', 0, 2, 0, 0, null),"
+        " (2, 1, 'store', 2, 0, 0, x'0102030405060708', 3, 0, 0, 0, null)"
+    )
+    connection.close()
+    driver = SQLiteDriver(URL, folder)
+    batch = Batch([a_sample(), a_sample(origin=1)])
+    places = [at(sequence, digest=b"d" * 16) for sequence in (1, 2)]
+    assert [driver.record(batch, place) for place in places] == [Published(0, 2), Published(2)]
+    driver.close()
+    assert rows(folder, "select id, digest, selection, delivered from batch") == [
+        (1, b"", b"", 0), (2, b"d" * 16, b"", 2),
+    ]  # fmt: skip
+
+
 def test_an_older_format_is_not_read_beside_the_agent(folder: Path) -> None:
     """A command does not migrate; it says that the agent does."""
     connection = apsw.Connection(str(folder / "samples.db"))
@@ -205,17 +253,35 @@ def test_an_unusable_file_is_told_in_one_line(
         _usable_again(driver)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write anything")
-@pytest.mark.parametrize("mode", [0o000, 0o400])
-def test_a_file_without_permission_is_unavailable(folder: Path, mode: int) -> None:
-    """Until the permission is there."""
+_NOBODY = 65534
+
+
+def _without_permission(folder: Path, mode: int) -> None:
+    if os.geteuid() == 0:  # who may read and write anything
+        os.setgid(_NOBODY)
+        os.setuid(_NOBODY)
     SQLiteDriver(URL, folder).meters()
     (folder / "samples.db").chmod(mode)
     driver = SQLiteDriver(URL, folder)
     with pytest.raises(errors.Unavailable, match=r"samples\.db: (cannot be opened|may not be written)"):
         Writer(driver)(a_sample())
-    (folder / "samples.db").chmod(0o600)
+    for path in folder.iterdir():  # SQLite has given its companions the same
+        path.chmod(0o600)
     _usable_again(driver)
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o400])
+def test_a_file_without_permission_is_unavailable(folder: Path, mode: int) -> None:
+    """Until the permission is there."""
+    for each in (folder, *folder.parents):
+        if os.geteuid() == 0 and each != Path("/") and not each.stat().st_mode & stat.S_ISVTX:
+            each.chmod(each.stat().st_mode | 0o011)
+    if os.geteuid() == 0:
+        os.chown(folder, _NOBODY, _NOBODY)
+    process = multiprocessing.get_context("fork").Process(target=_without_permission, args=(folder, mode))
+    process.start()
+    process.join(30)
+    assert process.exitcode == 0
 
 
 def test_a_missing_folder_is_unavailable(folder: Path) -> None:

@@ -14,12 +14,11 @@ from urllib.parse import quote
 import apsw
 
 from meteragent import errors
+from meteragent.journal.schema import OLDEST_SQLITE
 from meteragent.storage.sqlite import schema
 
 LOG = logging.getLogger(__name__)
 
-OLDEST_SQLITE = (3, 51, 3)
-"""Before it, two processes that checkpoint at once could damage the file."""
 BUSY_SECONDS = 5.0
 
 _WRITER_CACHE = 16 << 20
@@ -193,6 +192,11 @@ class Store:
             reason = next((reason for kinds, reason in _REASONS if isinstance(error, kinds)), "failed")
             if self._read_only and isinstance(error, apsw.ReadOnlyError | apsw.CantOpenError):
                 reason = "cannot be read by this user, who may not make files beside it"
+            told = ""
+            if isinstance(error, apsw.CantOpenError):
+                told = _refusal(self.path, os.R_OK if self._read_only else os.W_OK)
+            if told:
+                raise errors.Unavailable(f"storage {self.path}: cannot be opened: {told}") from None
             raise errors.Unavailable(f"storage {self.path}: {reason}: {error}") from None
         except OSError as error:
             raise errors.Unavailable(
@@ -206,6 +210,23 @@ def _inode(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return (found.st_dev, found.st_ino)
+
+
+def _refusal(path: Path, mode: int) -> str:
+    """Why the system does not let a file be opened, which SQLite does not say; empty where it does.
+
+    The file itself is not tried: to close it would take away the locks that others in this process hold.
+    """
+    try:
+        os.stat(path)
+        os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))  # there may be too many open files
+    except OSError as error:
+        return os.strerror(error.errno or 0).lower()
+    verb = "read" if mode == os.R_OK else "write"
+    for file in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+        if file.exists() and not os.access(file, mode, effective_ids=True):
+            return f"user id {os.geteuid()} may not {verb} {file}"
+    return ""
 
 
 def _never_changes(path: Path) -> bool:

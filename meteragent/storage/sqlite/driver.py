@@ -1,7 +1,7 @@
 """The driver of ``sqlite://``: the contract of storage on one SQLite file."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import apsw
@@ -10,12 +10,16 @@ from meteragent import errors
 from meteragent.batch import Batch, Poll, Position, Published
 from meteragent.clock import Clock
 from meteragent.plain import without_password
-from meteragent.storage.base import Gap, Meter, Page, Query, Resource, StorageDriver
-from meteragent.storage.sqlite import expiry, reading
+from meteragent.sample import Sample
+from meteragent.storage.base import Gap, Meter, Page, Query, Renewal, Resource, Statistic, StorageDriver
+from meteragent.storage.query import check_query, check_statistics
+from meteragent.storage.sqlite import backup, expiry, reading
+from meteragent.storage.sqlite.asking import Asker
 from meteragent.storage.sqlite.connection import Store, require_sqlite
 from meteragent.storage.sqlite.gaps import Gaps
 from meteragent.storage.sqlite.known import Known
 from meteragent.storage.sqlite.recording import Recorder
+from meteragent.storage.sqlite.statistics import Statistics
 
 SCHEME = "sqlite:///"
 
@@ -40,6 +44,7 @@ class SQLiteDriver(StorageDriver):
     ) -> None:
         require_sqlite(apsw.sqlite_lib_version())
         self._store = Store(_path(url, state_dir), read_only=read_only)
+        self._asker = Asker(self._store)
         self._recorder = Recorder(self._store, retention, clock or Clock(), Known())
         self._store.check_regular()
         if not read_only and self._store.path.exists():
@@ -61,8 +66,27 @@ class SQLiteDriver(StorageDriver):
 
     def samples(self, query: Query, limit: int, after: tuple[int, ...] | None = None) -> Page:
         """See the contract; of one instant, in the order of their series."""
-        with self._store.reading() as connection:
+        check_query(query)
+        with self._asker.ask(query.timeout).reading() as connection:
             return reading.samples(connection, query, limit, after)
+
+    def newest(self, query: Query) -> Iterator[Sample]:
+        """See the contract; read part by part, so that what is recorded meanwhile may be told, too."""
+        check_query(query)
+        return reading.newest(self._asker.ask(query.timeout), query)
+
+    def statistics(
+        self, query: Query, aggregates: Sequence[str], group_by: Sequence[str] = (), period: int | None = None
+    ) -> list[Statistic]:
+        """See the contract."""
+        check_query(query)
+        check_statistics(period, group_by, aggregates)
+        question = self._asker.ask(query.timeout)
+        return Statistics(query, aggregates, group_by, period).answer(question)
+
+    def interrupt(self) -> None:
+        """See the contract."""
+        self._asker.interrupt()
 
     def meters(self) -> list[Meter]:
         """See the contract."""
@@ -74,9 +98,11 @@ class SQLiteDriver(StorageDriver):
         with self._store.reading() as connection:
             return reading.resources(connection)
 
-    def polls(self, start: int | None = None, end: int | None = None) -> Iterator[Poll]:
+    def polls(
+        self, start: int | None = None, end: int | None = None, *, host: str | None = None
+    ) -> Iterator[Poll]:
         """See the contract."""
-        return reading.polls(self._store, start, end)
+        return reading.polls(self._store, start, end, host)
 
     def gaps(self, start: int | None = None, end: int | None = None) -> Iterator[Gap]:
         """See the contract; by polling source and pollster, then as they ended."""
@@ -85,6 +111,14 @@ class SQLiteDriver(StorageDriver):
     def expire(self, before: int) -> int:
         """See the contract; the file does not shrink, its room is used again."""
         return expiry.expire(self._store, before)
+
+    def backup(self, folder: Path) -> Iterator[tuple[int, int]]:
+        """See the contract; the write-ahead log grows while the copy is made."""
+        return backup.backup(self.path, folder)
+
+    def restore(self, folder: Path, renewal: Renewal, aside: str) -> Iterator[tuple[int, int]]:
+        """See the contract."""
+        return backup.restore(self.path, folder, renewal, aside)
 
     def close(self) -> None:
         """Let go of the file, and of the id of the agent that recorded."""

@@ -2,7 +2,9 @@
 
 import heapq
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from operator import attrgetter
+from typing import Any, Protocol
 
 import apsw
 import msgspec
@@ -10,11 +12,10 @@ import msgspec
 from meteragent.batch import Missed
 from meteragent.storage.base import Gap
 from meteragent.storage.sqlite.answer import one, rows
-from meteragent.storage.sqlite.connection import Store
+from meteragent.storage.sqlite.conditions import FOREVER, within_all_time
 from meteragent.storage.sqlite.known import NEVER
 from meteragent.storage.sqlite.schema import HOUR
 
-_FOREVER = 2**63 - 1
 _AT_ONCE = 1000
 """Poll rows that are read at once."""
 
@@ -54,13 +55,20 @@ class _Run(msgspec.Struct):
     reason: str
 
 
+class Readable(Protocol):
+    """A store that SQL can be asked of."""
+
+    def reading(self) -> AbstractContextManager[Any]:
+        """The connection."""
+
+
 class Gaps:
     """The gaps of a store in [start, end)."""
 
-    def __init__(self, store: Store, start: int | None, end: int | None) -> None:
+    def __init__(self, store: Readable, start: int | None, end: int | None) -> None:
         self._store = store
-        self._start = NEVER if start is None else start
-        self._end = _FOREVER if end is None else end
+        self._start = within_all_time(start, NEVER)
+        self._end = within_all_time(end, FOREVER)
 
     def __iter__(self) -> Iterator[Gap]:
         with self._store.reading() as connection:
@@ -115,10 +123,10 @@ class Gaps:
                 since = lack.start
                 if complete is not None:  # a complete poll in between ends every run
                     ended, runs, baseline = runs, {}, complete
-                    expected = _present(connection, source, pollster, baseline)
+                    expected = self._present(connection, source, pollster, baseline)
                 else:
                     ended = {}
-                here = _present(connection, source, pollster, lack.start) if lack.polled else {}
+                here = self._present(connection, source, pollster, lack.start) if lack.polled else {}
             yield from _told(source, ended)
             absent = {number: names for number, names in expected.items() if number not in here}
             if expected and not lack.polled:
@@ -162,6 +170,11 @@ class Gaps:
             else:
                 yield _Lack(run.start, run.end, run.ticks - polled, run.reason, polled=False)
 
+    def _present(self, connection: Any, source: Source, pollster: str, at: int) -> dict[int, Names]:
+        """The series of a pollster that have a sample at a tick."""
+        found = rows(connection, _PRESENT, (*source, pollster, at // HOUR, at))
+        return {number: (resource, meter) for number, resource, meter in found}
+
 
 def _extended(runs: dict[int, _Run], absent: dict[int, Names], lack: _Lack) -> dict[int, _Run]:
     """The runs that are open after a lack; those it continues are taken out of ``runs``."""
@@ -193,12 +206,6 @@ def _last_complete(
         (*source, pollster, since, before),
     )
     return found[0][0] if found else None
-
-
-def _present(connection: apsw.Connection, source: Source, pollster: str, at: int) -> dict[int, Names]:
-    """The series of a pollster that have a sample at a tick."""
-    found = rows(connection, _PRESENT, (*source, pollster, at // HOUR, at))
-    return {number: (resource, meter) for number, resource, meter in found}
 
 
 def _without_overlap(runs: Iterable[Missed]) -> list[Missed]:

@@ -9,12 +9,17 @@ import fcntl
 import hashlib
 import os
 import struct
+import weakref
 from pathlib import Path
 
 SUFFIX = "-agents"
 """Of the file beside the store, which stays empty."""
 
 _FLOCK = "hhqqi4x"  # struct flock of Linux: type, whence, start, length, process
+
+
+_IN_USE: "weakref.WeakSet[Presence]" = weakref.WeakSet()
+"""Those of this process."""
 
 
 class Presence:
@@ -28,6 +33,7 @@ class Presence:
         self._path = store.with_name(store.name + SUFFIX)
         self._file: int | None = None
         self._shown: set[int] = set()
+        _IN_USE.add(self)
 
     def of_another(self, agent: str, epoch: str) -> bool:
         """Whether another process, or another object of this one, shows this agent.
@@ -36,6 +42,31 @@ class Presence:
         """
         asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _place(agent, epoch), 1, 0)
         answer = fcntl.fcntl(self._opened(), fcntl.F_OFD_GETLK, asked)
+        kind: int = struct.unpack(_FLOCK, answer)[0]
+        return kind != fcntl.F_UNLCK
+
+    def of_another_process(self, agent: str, epoch: str) -> bool:
+        """Whether another process surely shows it: as far as no other object of this one does.
+
+        :raises OSError: when the file cannot be used
+        """
+        place = (self._path, _place(agent, epoch))
+        own = sum(place == (each._path, shown) for each in _IN_USE for shown in each._shown)
+        return own <= 1 and self.of_another(agent, epoch)
+
+    def of_anyone(self) -> bool:
+        """Whether any agent records here, but for those that this object shows.
+
+        :raises OSError: when the file cannot be used
+        """
+        if not self._path.exists():
+            return False
+        asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        try:
+            answer = fcntl.fcntl(self._opened(), fcntl.F_OFD_GETLK, asked)
+        finally:
+            if not self._shown:
+                self.end()
         kind: int = struct.unpack(_FLOCK, answer)[0]
         return kind != fcntl.F_UNLCK
 

@@ -11,22 +11,27 @@ from meteragent.sample import Metadata, Sample
 from meteragent.storage.base import Meter, Page, Query, Resource
 from meteragent.storage.sqlite import volume as volumes
 from meteragent.storage.sqlite.answer import one, rows
+from meteragent.storage.sqlite.asking import Question
+from meteragent.storage.sqlite.conditions import FOREVER, Where, within_all_time
 from meteragent.storage.sqlite.connection import Store
 from meteragent.storage.sqlite.known import NEVER
 from meteragent.storage.sqlite.schema import HOUR
 
-_FOREVER = 2**63 - 1
 _POLLS = 1000
 """Poll rows that are read at once."""
 
-_SAMPLES = """
-select series.source, series.resource_id, series.meter, newest.at, newest.series, newest.origin,
+_SERIES = 1000
+"""Series whose newest samples are read at once."""
+
+_COLUMNS = """series.source, series.resource_id, series.meter, newest.at, newest.series, newest.origin,
     newest.volume, newest.digits, attributes.type, attributes.unit, attributes.project_id,
-    attributes.user_id, attributes.user_name, attributes.project_name, attributes.metadata
+    attributes.user_id, attributes.user_name, attributes.project_name, attributes.metadata"""
+_SAMPLES = f"""
+select {_COLUMNS}
 from (
     select at, series, origin, volume, digits, attributes
-    from sample {joined}
-    where {conditions}
+    from sample {{joined}}
+    where {{conditions}}
     order by at desc, series, origin
     limit :limit
 ) as newest
@@ -34,31 +39,39 @@ cross join series on series.id = newest.series
 cross join attributes on attributes.id = newest.attributes
 order by newest.at desc, newest.series, newest.origin
 """
+_NEWEST = f"""
+select {_COLUMNS}
+from series
+cross join sample as newest on newest.hour = series.last_hour and newest.series = series.id
+    and (newest.at, newest.origin) = (
+        select at, origin from sample where sample.hour = series.last_hour and sample.series = series.id
+        order by at desc, origin desc limit 1
+    )
+cross join attributes on attributes.id = newest.attributes
+where (series.resource_id, series.meter, series.source) > (:resource_id, :meter, :source)
+    and {{conditions}}
+order by series.resource_id, series.meter, series.source limit {_SERIES}
+"""
 
 
 def samples(connection: apsw.Connection, query: Query, limit: int, after: tuple[int, ...] | None) -> Page:
     """A page, going through the hours from the newest, so that no more than an hour is ever sorted."""
     if limit < 1:
         return Page([], after)
-    bound: dict[str, Any] = {
-        "start": NEVER if query.start is None else query.start,
-        "end": _FOREVER if query.end is None else query.end,
-        "meter": query.meter,
-        "resource": query.resource_id,
-        "project": query.project_id,
-    }
-    chosen = _chosen_series(query)
-    newest = _FOREVER
-    if chosen:
-        (last,) = one(connection, f"select max(last_hour) from series where {chosen}", bound)
+    where = Where(query)
+    newest = FOREVER
+    if where.series:
+        chosen = " and ".join(where.series)
+        (last,) = one(connection, f"select max(last_hour) from series where {chosen}", where.bound)
         newest = NEVER if last is None else last
-    newest = min(newest, (bound["end"] - 1) // HOUR)
+    newest = min(newest, (where.end - 1) // HOUR)
+    bound = where.bound | {"start": where.start, "end": where.end}
     if after is not None:
         bound["at"], bound["series"], bound["origin"] = after
         newest = min(newest, after[0] // HOUR)
-    sql = _statement(query, chosen, after)
+    sql = _statement(where, after)
     found: list[tuple[Any, ...]] = []
-    for hour in _hours(connection, bound["start"] // HOUR, newest):
+    for hour in _hours(connection, where.start // HOUR, newest):
         wanted = limit + 1 - len(found)
         found += rows(connection, sql, {**bound, "hour": hour, "limit": wanted})
         if len(found) > limit:
@@ -68,25 +81,36 @@ def samples(connection: apsw.Connection, query: Query, limit: int, after: tuple[
     return Page([_sample(row) for row in found], found[-1][3:6] if more else None)
 
 
-def _statement(query: Query, chosen: str, after: tuple[int, ...] | None) -> str:
-    conditions, joined = ["hour = :hour", "at >= :start", "at < :end"], ""
-    if chosen:
-        conditions.append(f"series in (select id from series where {chosen})")
-    if query.project_id is not None:
-        joined = "cross join attributes as owner on owner.id = sample.attributes"
-        conditions.append("owner.project_id = :project")
+def _statement(where: Where, after: tuple[int, ...] | None) -> str:
+    conditions, joined = ["hour = :hour", "at >= :start", "at < :end", *where.sample], ""
+    if where.series:
+        conditions.append(where.chosen_series())
+    if where.attributes:
+        joined = "cross join attributes on attributes.id = sample.attributes"
+        conditions += where.attributes
     if after is not None:
         conditions.append("at <= :at and (at < :at or (series, origin) > (:series, :origin))")
     return _SAMPLES.format(joined=joined, conditions=" and ".join(conditions))
 
 
-def _chosen_series(query: Query) -> str:
-    chosen = []
-    if query.meter is not None:
-        chosen.append("meter = :meter")
-    if query.resource_id is not None:
-        chosen.append("resource_id = :resource")
-    return " and ".join(chosen)
+def newest(question: Question, query: Query) -> Iterator[Sample]:
+    """The newest samples, page by page."""
+    where = Where(query)
+    sql = _NEWEST.format(
+        conditions=" and ".join(
+            ("at >= :start", "at < :end", *where.series, *where.attributes, *where.sample)
+        )
+    )
+    bound = where.bound | {"start": where.start, "end": where.end}
+    key = {"resource_id": "", "meter": "", "source": ""}
+    while True:
+        with question.reading() as connection:
+            found = rows(connection, sql, bound | key)
+        for row in found:
+            yield _sample(row)
+        if len(found) < _SERIES:
+            return
+        key["source"], key["resource_id"], key["meter"] = found[-1][:3]
 
 
 def _hours(connection: apsw.Connection, oldest: int, newest: int) -> Iterator[int]:
@@ -121,10 +145,10 @@ def resources(connection: apsw.Connection) -> list[Resource]:
     return [Resource(*row) for row in rows(connection, sql)]
 
 
-def polls(store: Store, start: int | None, end: int | None) -> Iterator[Poll]:
+def polls(store: Store, start: int | None, end: int | None, host: str | None) -> Iterator[Poll]:
     """Poll rows by tick; page by page, because a long read would keep the log from being emptied."""
-    key: tuple[Any, ...] = (NEVER if start is None else start, "", "", "")
-    last = _FOREVER if end is None else end
+    key: tuple[Any, ...] = (within_all_time(start, NEVER), "", "", "")
+    last = within_all_time(end, FOREVER)
     while True:
         with store.reading() as connection:
             found = rows(
@@ -132,12 +156,13 @@ def polls(store: Store, start: int | None, end: int | None) -> Iterator[Poll]:
                 "select host, polling_source, tick, pollster, began, ended, resources, samples, outcome,"
                 " reason, failed from poll"
                 " where (tick, host, polling_source, pollster) > (?, ?, ?, ?) and tick < ?"
-                " order by tick, host, polling_source, pollster limit ?",
-                (*key, last, _POLLS),
+                " and (?7 is null or host = ?7)"
+                " order by tick, host, polling_source, pollster limit ?6",
+                (*key, last, _POLLS, host),
             )
         for row in found:
             yield Poll(*(*row[1:-1], msgspec.json.decode(row[-1], type=list[str])))
         if len(found) < _POLLS:
             return
-        host, source, tick, pollster = found[-1][:4]
-        key = (tick, host, source, pollster)
+        of, source, tick, pollster = found[-1][:4]
+        key = (tick, of, source, pollster)

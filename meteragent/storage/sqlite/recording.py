@@ -1,6 +1,5 @@
 """Keeps a batch in one transaction and tells what became of each of its samples."""
 
-import hashlib
 import logging
 from itertools import chain
 from typing import Any
@@ -52,7 +51,30 @@ _POLL = (
     " outcome = excluded.outcome, reason = excluded.reason, failed = excluded.failed"
     f" where {_RANK.format('excluded')} > {_RANK.format('poll')}"
 )
-_BATCH = "insert into batch values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_BATCH = (
+    "insert or replace into batch (id, agent, sink, sequence, recorded_at, last_hour, digest, selection,"
+    " delivered, duplicate, superseded, refused, refusals) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+class _Before(msgspec.Struct, frozen=True):
+    """What an earlier delivery recorded at a position."""
+
+    number: int
+    digest: bytes
+    """Empty when an older version has recorded it."""
+    selection: bytes
+    published: Published
+
+    def is_of_another(self, position: Position) -> bool:
+        """Whether the journal held another batch at this position then."""
+        return bool(self.digest and position.digest) and self.digest != position.digest
+
+    def tells(self, batch: Batch, position: Position) -> bool:
+        """Whether it says what became of these very samples, and not of others of the journal's batch."""
+        told = self.published
+        total = told.delivered + told.duplicate + told.superseded + len(told.refused)
+        return total == len(batch.samples) and (not self.digest or self.selection == position.selection)
 
 
 class Recorder:
@@ -61,40 +83,41 @@ class Recorder:
     def __init__(self, store: Store, retention: float | None, clock: Clock, known: Known) -> None:
         self._store, self._retention, self._clock, self._known = store, retention, clock, known
         self._presence = Presence(store.path)
-        self._missing = 0
-        """Batches of an agent that went before the first one recorded here."""
+        self._remarks: list[str] = []
+        """What is to be said once the transaction is committed."""
 
     def record(self, batch: Batch, position: Position) -> Published:
         """See ``StorageDriver.record``."""
         staged = None
+        self._remarks.clear()
         try:
-            fingerprint = _fingerprint(batch)
             with self._store.writing() as connection:
                 failpoints.reach("store open")
                 agent = self._agent(connection, position)
-                published = self._first_time(connection, agent, position, fingerprint)
-                if published is None:
+                before = _before(connection, agent, position)
+                if before is not None and before.is_of_another(position):
+                    agent, before = self._renewed(connection, agent, position), None
+                if before is not None and before.tells(batch, position):
+                    published = before.published
+                else:
                     self._known.believe(connection, self._store.opened)
                     staged = Staged(self._known, connection, batch)
-                    number, last_hour, published = self._write(connection, batch, staged)
+                    number = _next(connection) if before is None else before.number
+                    last_hour, published = self._write(connection, batch, staged, number)
                     connection.execute(
                         _BATCH,
                         (
                             number, agent, position.sink, position.sequence, self._clock.wall(), last_hour,
-                            fingerprint, published.delivered, published.duplicate, published.superseded,
-                            len(published.refused),
+                            position.digest, position.selection, published.delivered, published.duplicate,
+                            published.superseded, len(published.refused),
                             msgspec.msgpack.encode(published.refused) if published.refused else None,
                         ),
                     )  # fmt: skip
         except (OverflowError, UnicodeError) as error:
             raise errors.Rejected(f"storage {self._store.path}: can never be kept: {error}") from None
         failpoints.reach("store committed")
-        if self._missing:
-            LOG.warning(
-                "storage %s: is new to this agent; its %d batches before this one are not in it",
-                self._store.path, self._missing,
-            )  # fmt: skip
-            self._missing = 0
+        for remark in self._remarks:
+            LOG.warning("storage %s: %s", self._store.path, remark)
         if staged is not None:
             self._known.keep(staged)
         return published
@@ -118,36 +141,37 @@ class Recorder:
                 )
         self._presence.show(position.agent, position.epoch)
         if number is None:
-            self._missing = position.sequence - 1
-            (number,) = one(
-                connection,
-                "insert into agent (id, epoch) values (?, ?) returning number",
-                (position.agent, position.epoch),
-            )
+            number = _insert_agent(connection, position)
+            if position.sequence > 1:
+                self._remarks.append(
+                    f"is new to this agent; its {position.sequence - 1} batches before this one are not in it"
+                )
         return number
 
-    def _first_time(
-        self, connection: apsw.Connection, agent: int, position: Position, fingerprint: bytes
-    ) -> Published | None:
-        found = rows(
-            connection,
-            "select fingerprint, delivered, duplicate, superseded, refusals from batch"
-            " where agent = ? and sink = ? and sequence = ?",
-            (agent, position.sink, position.sequence),
-        )
-        if not found:
-            return None
-        stored, delivered, duplicate, superseded, refusals = found[0]
-        if stored != fingerprint:
-            raise errors.Rejected(
-                f"storage {self._store.path}: position {position.sequence} of agent {position.agent}, sink"
-                f" {position.sink} holds another batch; a copy of its state folder is in use elsewhere"
-            )
-        refused = msgspec.msgpack.decode(refusals, type=list[Refusal]) if refusals else []
-        return Published(delivered, duplicate, superseded, refused)
+    def _renewed(self, connection: apsw.Connection, agent: int, position: Position) -> int:
+        """A new number for an agent whose journal went back in time, as one does that a backup replaces.
 
-    def _write(self, connection: apsw.Connection, batch: Batch, staged: Staged) -> tuple[int, int, Published]:
-        (number,) = one(connection, "select coalesce(max(id), 0) + 1 from batch")
+        What it recorded is kept under another name of the epoch, so that positions may come a second
+        time; samples that do are known by their identity.
+        """
+        place = f"position {position.sequence} of agent {position.agent}, sink {position.sink}"
+        if self._presence.of_another_process(position.agent, position.epoch):
+            raise errors.Unavailable(
+                f"storage {self._store.path}: {place} holds another batch, and another process records under"
+                " this agent's id and journal: a copy of its state folder is in use; this one goes on when"
+                " the other has ended"
+            )
+        connection.execute("update agent set epoch = epoch || '/' || number where number = ?", (agent,))
+        self._remarks.append(
+            f"{place} held another batch: the agent's journal went back in time, to a backup perhaps; what it"
+            " recorded before stays, and nothing that comes now is taken for it"
+        )
+        return _insert_agent(connection, position)
+
+    def _write(
+        self, connection: apsw.Connection, batch: Batch, staged: Staged, number: int
+    ) -> tuple[int, Published]:
+        """Newest hour, and what became of the samples; those that this batch brought before are its own."""
         given, stale, refused = self._rows(batch, staged, number)
         given.sort()
         before = connection.total_changes()
@@ -162,6 +186,7 @@ class Recorder:
         if delivered < len(given):
             duplicate, superseded, conflicts, ignored = _ignored(connection, given, number, batch.samples)
             refused = sorted(refused + conflicts, key=lambda refusal: refusal.index)
+            delivered = len(given) - len(ignored)
             staged.drop_unused({row[7] for row in given if row[4] not in ignored})
         staged.use(stale, ignored)
         connection.executemany(_POLL, ((batch.host, *_poll(poll)) for poll in batch.polls))
@@ -173,7 +198,7 @@ class Recorder:
             ),
         )
         last_hour = max(given[-1][0] if given else NEVER, self._clock.wall() // HOUR)
-        return number, last_hour, Published(delivered, duplicate, superseded, refused)
+        return last_hour, Published(delivered, duplicate, superseded, refused)
 
     def _rows(
         self, batch: Batch, staged: Staged, number: int
@@ -215,6 +240,35 @@ class Recorder:
         return made, stale, refused
 
 
+def _insert_agent(connection: apsw.Connection, position: Position) -> int:
+    """The number of an agent with its journal, which is new here."""
+    (number,) = one(
+        connection,
+        "insert into agent (id, epoch) values (?, ?) returning number",
+        (position.agent, position.epoch),
+    )
+    return int(number)
+
+
+def _next(connection: apsw.Connection) -> int:
+    """The number of a batch that comes for the first time."""
+    return int(one(connection, "select coalesce(max(id), 0) + 1 from batch")[0])
+
+
+def _before(connection: apsw.Connection, agent: int, position: Position) -> _Before | None:
+    found = rows(
+        connection,
+        "select id, digest, selection, delivered, duplicate, superseded, refusals from batch"
+        " where agent = ? and sink = ? and sequence = ?",
+        (agent, position.sink, position.sequence),
+    )
+    if not found:
+        return None
+    number, digest, selection, delivered, duplicate, superseded, refusals = found[0]
+    refused = msgspec.msgpack.decode(refusals, type=list[Refusal]) if refusals else []
+    return _Before(number, digest, selection, Published(delivered, duplicate, superseded, refused))
+
+
 def _ignored(
     connection: apsw.Connection, given: list[Row], number: int, samples: list[Sample]
 ) -> tuple[int, int, list[Refusal], set[int]]:
@@ -224,15 +278,19 @@ def _ignored(
     ignored: set[int] = set()
     previous: tuple[int, ...] = ()
     stored: list[Any] = []
+    own = False
     for row in given:
         key, index, content = row[:4], row[4], row[5:8]
         if key != previous:
             previous = key
             *stored, batch = one(connection, _STORED, key)
-            if batch == number:
-                continue
+            own = batch == number  # one of them; an equal one in this batch is a duplicate of it
+        same = content == tuple(stored) and type(content[0]) is type(stored[0])
+        if own and same:
+            own = False
+            continue
         ignored.add(index)
-        if content == tuple(stored) and type(content[0]) is type(stored[0]):
+        if same:
             duplicate += 1
         elif key[3] == 0:
             superseded += 1
@@ -265,9 +323,3 @@ def _poll(poll: Poll) -> tuple[Any, ...]:
         poll.polling_source, poll.tick, poll.pollster, poll.began, poll.ended, poll.resources,
         poll.samples, poll.outcome, poll.reason, msgspec.json.encode(poll.failed).decode(),
     )  # fmt: skip
-
-
-def _fingerprint(batch: Batch) -> bytes:
-    """Tells batches apart by their polls; not by their samples, of which a sink may choose others later."""
-    told = msgspec.msgpack.encode((batch.host, batch.begun, batch.polls, batch.missed))
-    return hashlib.blake2b(told, digest_size=8).digest()

@@ -134,7 +134,14 @@ def _first(connection: apsw.Connection) -> None:
     connection.execute("insert into meta values ('generation', 1)")
 
 
-MIGRATIONS: Sequence[Migration] = (_first,)
+def _digests(connection: apsw.Connection) -> None:
+    """A batch is told apart by what the journal holds, no longer by its polls alone."""
+    connection.execute("alter table batch rename column fingerprint to digest")
+    connection.execute("alter table batch add column selection blob not null default x''")
+    connection.execute("update batch set digest = x''")
+
+
+MIGRATIONS: Sequence[Migration] = (_first, _digests)
 """The n-th of them makes format n of format n - 1; one that was released never changes."""
 
 
@@ -163,7 +170,7 @@ def check(found: int | None, path: str, migrations: Sequence[Migration] = MIGRAT
 
 
 def migrate(connection: apsw.Connection, path: str, migrations: Sequence[Migration] = MIGRATIONS) -> None:
-    """Bring the file to the newest format, each step in a transaction of its own.
+    """Bring the file to the newest format, each step in a transaction of its own; a new one in a single one.
 
     :raises ConfigError: when the file is of a newer format or of another program
     """
@@ -174,9 +181,12 @@ def migrate(connection: apsw.Connection, path: str, migrations: Sequence[Migrati
             present = check(stored_format(connection), path, migrations)
             if present == 0:
                 connection.execute("create table meta (key text primary key, value any not null) strict")
+            # one that is being made is never seen in an older format, which would look like an old file
+            newest = len(migrations) if present == 0 else present + 1
+            for step in migrations[present:newest]:
+                step(connection)
             if present < len(migrations):
-                migrations[present](connection)
-                connection.execute("insert or replace into meta values ('format', ?)", (present + 1,))
+                connection.execute("insert or replace into meta values ('format', ?)", (newest,))
             connection.execute("commit")
         except BaseException:
             if connection.in_transaction:

@@ -1,0 +1,137 @@
+"""A query as SQL: which series, which attributes, which samples; apart, because every answer needs it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from meteragent.storage.query import METADATA, Condition, Query, Value, metadata_path
+from meteragent.storage.sqlite.known import NEVER
+from meteragent.storage.sqlite.schema import HOUR
+
+FOREVER = 2**63 - 1
+SERIES = {"resource_id": "resource_id", "name": "meter", "source": "source"}
+"""Fields that a series tells, and their columns."""
+SAMPLE = {"volume": "cast(volume as real)", "timestamp": "at"}
+"""Fields that a sample tells itself; attributes tell the others."""
+
+# The hours that have samples, each found by a look-up.
+_HOURS = """(with recursive found(hour) as (
+    select min(hour) from sample where hour between {first} and {last}
+    union all
+    select (select min(hour) from sample where sample.hour > found.hour and sample.hour <= {last})
+    from found where found.hour is not null
+) select hour from found where hour is not null)"""
+
+
+class Where:
+    """The conditions of a query, by the table that tells, and the values that they bind."""
+
+    def __init__(self, query: Query) -> None:
+        self.bound: dict[str, Any] = {}
+        self.start = within_all_time(query.start, NEVER)
+        self.end = within_all_time(query.end, FOREVER)
+        self._few = query.meter is not None or query.resource_id is not None
+        given = [
+            Condition(field, "=", value)
+            for field, value in (
+                ("name", query.meter),
+                ("resource_id", query.resource_id),
+                ("project_id", query.project_id),
+            )
+            if value is not None
+        ]
+        self.series: list[str] = []
+        self.attributes: list[str] = []
+        self.sample: list[str] = []
+        for condition in (*given, *query.where):
+            field = condition.field
+            if field in SERIES:
+                self.series.append(self._of_text(f"series.{SERIES[field]}", condition))
+            elif field in SAMPLE:
+                self.sample.append(self._of_number(SAMPLE[field], condition))
+            elif field.startswith(METADATA):
+                self.attributes.append(self._of_metadata(condition))
+            else:
+                self.attributes.append(self._of_text(f"attributes.{field}", condition))
+
+    def bind(self, value: Any) -> str:
+        """A place for a value in a statement."""
+        name = f"v{len(self.bound)}"
+        self.bound[name] = value
+        return f":{name}"
+
+    def chosen_series(self) -> str:
+        """A condition on ``series``; empty for all."""
+        return f"series in (select id from series where {' and '.join(self.series)})" if self.series else ""
+
+    def samples(self) -> str:
+        """The condition on the table sample alone, for a walk over all its hours."""
+        conditions = []
+        first, last = self.bind(self.start // HOUR), self.bind((self.end - 1) // HOUR)
+        # series that are few are looked up in each hour, else an hour is read as it lies
+        if self._few:
+            conditions.append(f"hour in {_HOURS.format(first=first, last=last)}")
+        # no condition that always holds: over many samples it would be felt
+        if self.start > NEVER:
+            conditions += [f"hour >= {first}", f"at >= {self.bind(self.start)}"]
+        if self.end < FOREVER:
+            conditions += [f"hour <= {last}", f"at < {self.bind(self.end)}"]
+        if self.series:
+            conditions.append(self.chosen_series())
+        if self.attributes:
+            chosen = f"select id from attributes where {' and '.join(self.attributes)}"
+            conditions.append(f"attributes in ({chosen})")
+        return " and ".join((*conditions, *self.sample)) or "true"
+
+    def _of_text(self, column: str, condition: Condition) -> str:
+        op, value = condition.op, condition.value
+        if isinstance(value, tuple):
+            texts = ", ".join(self.bind(each) for each in value if each is not None)
+            unknown = f" or {column} is null" if None in value else ""
+            return f"({column} in ({texts}){unknown})"
+        if op == "glob":
+            return f"{column} glob {self.bind(_pattern(value))}"
+        return f"{column} { {'=': 'is', '!=': 'is not'}.get(op, op) } {self.bind(value)}"
+
+    def _of_number(self, column: str, condition: Condition) -> str:
+        op, value = condition.op, condition.value
+        if isinstance(value, tuple):
+            return f"{column} in ({', '.join(self.bind(_double(each)) for each in value)})"
+        return f"{column} {op} {self.bind(_double(value))}"
+
+    def _of_metadata(self, condition: Condition) -> str:
+        path = self.bind(json_path(condition.field))
+        op, value = condition.op, condition.value
+        if op == "!=":
+            return f"not {self._of_key(path, '=', value)}"
+        if isinstance(value, tuple):
+            return f"({' or '.join(self._of_key(path, '=', each) for each in value) or 'false'})"
+        return self._of_key(path, op, value)
+
+    def _of_key(self, path: str, op: str, value: Value | Sequence[Value]) -> str:
+        kind = f"coalesce(json_type(attributes.metadata, {path}), 'null')"
+        if value is None or isinstance(value, bool):
+            return f"({kind} = {self.bind({None: 'null', True: 'true', False: 'false'}[value])})"
+        found = f"attributes.metadata ->> {path}"
+        if isinstance(value, str):
+            wanted = _pattern(value) if op == "glob" else value
+            return f"({kind} = 'text' and {found} {op} {self.bind(wanted)})"
+        return f"({kind} in ('integer', 'real') and cast({found} as real) {op} {self.bind(_double(value))})"
+
+
+def within_all_time(instant: int | None, unknown: int) -> int:
+    """An instant that a column can hold, with another one where none is given."""
+    return unknown if instant is None else min(max(instant, NEVER), FOREVER)
+
+
+def json_path(field: str) -> str:
+    """Where a metadata field lies, as SQLite's JSON functions want it told."""
+    return "$" + "".join(f'."{key}"' for key in metadata_path(field))
+
+
+def _pattern(value: Any) -> str:
+    """A pattern in which a bracket, too, is itself."""
+    return str(value).replace("[", "[[]")
+
+
+def _double(value: Any) -> float:
+    return float(value)
