@@ -60,6 +60,13 @@ class _EntryPoints(NamedExtensionManager[Any]):
         return list(importlib.metadata.entry_points(group=self.namespace))
 
 
+def namespaces() -> list[str]:
+    """Those for which pollsters are installed."""
+    prefix = f"{GROUPS[POLLSTER]}."
+    groups = importlib.metadata.entry_points().groups
+    return sorted(group.removeprefix(prefix) for group in groups if group.startswith(prefix))
+
+
 def find(kind: str, namespaces: Iterable[str] = ()) -> list[Found]:
     """The installed plugins of a kind by name, none of them imported.
 

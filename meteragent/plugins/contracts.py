@@ -33,6 +33,12 @@ def _meters(plugin: Any) -> None:
         or not all(isinstance(meter, str) for meter in meters)
     ):
         raise PluginError(f"wanted meters: a list or tuple of text; found {meters!r:.100}")
+    lacking = getattr(plugin, "lacking", None)
+    if lacking is not None and (
+        not isinstance(lacking, Mapping)
+        or not all(isinstance(text, str) for pair in lacking.items() for text in pair)
+    ):
+        raise PluginError(f"wanted lacking: a dict of text to text; found {lacking!r:.100}")
     discovery = getattr(plugin, "default_discovery", None)
     if discovery is not None and not isinstance(discovery, str):
         raise PluginError(f"wanted default_discovery: text or None; found {discovery!r:.100}")
@@ -76,7 +82,7 @@ def _described(plugin: Any) -> str:
     return f"{'the class' if kind is plugin else 'a'} {kind.__module__}.{kind.__qualname__}"
 
 
-GET_SAMPLES = ("resources", "cache", "at", "conf", "host", "log", "manager")
+GET_SAMPLES = ("resources", "cache", "at", "conf", "host", "log", "manager", "state")
 DISCOVER = ("param", "cache", "conf", "host", "log", "manager")
 PUBLISH = ("samples", "batch", "position", "state")
 

@@ -88,11 +88,17 @@ class Isolation:
             raise PluginUnavailable(f"disabled as long as {len(left)} abandoned calls are still running")
 
     def start(self, job: Callable[[], Any], finished: Finished) -> Running:
-        """Run a job in a thread; ``finished`` is called there with it at its end."""
+        """Run a job in a thread; ``finished`` is called there with it at its end.
+
+        :raises PluginUnavailable: when the system has no thread for it
+        """
         try:
             worker = self._idle.pop()
         except IndexError:
-            worker = _Worker(self._name)
+            try:
+                worker = _Worker(self._name)
+            except RuntimeError as error:
+                raise PluginUnavailable(f"no thread for it: {error}") from None
         running = Running(self._name, job, finished, worker)
         worker.give(running)
         return running
@@ -129,7 +135,7 @@ class Isolation:
 
         :param timeout: seconds
         :raises TimeoutError: when it takes longer; it is abandoned
-        :raises PluginUnavailable: when too many abandoned calls are still running
+        :raises PluginUnavailable: when too many abandoned calls are still running, or there is no thread
         """
         done: SimpleQueue[Running] = SimpleQueue()
         self.ready()

@@ -2,19 +2,19 @@
 
 import logging
 import signal
-import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 import msgspec
 from oslo_config import cfg
 
+from meteragent.documents import near
 from meteragent.errors import ConfigError, PluginError, PluginUnavailable
 from meteragent.plugins.bind import bind
 from meteragent.plugins.catalog import GROUPS, Found, find
 from meteragent.plugins.contracts import CONTRACTS
+from meteragent.plugins.patience import after
 from meteragent.plugins.reason import one_line
 
 LOG = logging.getLogger(__name__)
@@ -63,18 +63,29 @@ def check_patterns(disabled: Sequence[str]) -> None:
             )
 
 
-def load(found: Iterable[Found], values: Mapping[str, Any], disabled: Sequence[str] = ()) -> list[Plugin]:
+def load(
+    found: Iterable[Found],
+    values: Mapping[str, Any],
+    disabled: Sequence[str] = (),
+    kept: Mapping[Found, Plugin] | None = None,
+) -> list[Plugin]:
     """Make one instance of each, in the order given; nothing a plugin does at it comes out.
 
     Of several plugins with one name none is loaded: which is meant is for the config to say.
 
     :param values: what constructors may name as arguments; ``log`` is added
     :param disabled: patterns, as in ``[plugins] disable``
+    :param kept: those that are there already and are not made again
     """
-    found = list(found)
+    found, kept = list(found), kept or {}
     allowed = [each for each in found if not _pattern(each, disabled)]
     return [
-        _disabled(each, disabled) if each not in allowed else _loaded(each, allowed, values) for each in found
+        _disabled(each, disabled)
+        if each not in allowed
+        else kept[each]
+        if each in kept and not _clash(each, allowed)
+        else _loaded(each, allowed, values)
+        for each in found
     ]
 
 
@@ -109,7 +120,10 @@ def load_one(kind: str, name: str, values: Mapping[str, Any], disabled: Sequence
         names = ", ".join(sorted({each.name for each in installed})) or "none"
         off = any(each.name == name for each in installed)
         why = "disabled by [plugins] disable" if off else "not installed"
-        raise ConfigError(f"{kind} {name!r} is {why}; installed: {names}")
+        raise ConfigError(
+            f"{kind} {name!r} is {why}; installed: {names}",
+            suggestion="" if off else near(name, {each.name for each in installed}),
+        )
     clash = _clash(found[0], found)
     if clash:
         raise PluginError(f"{found[0].label}: {clash}")
@@ -151,7 +165,8 @@ def _loaded(found: Found, others: Iterable[Found], values: Mapping[str, Any]) ->
 
 def _made(found: Found, values: Mapping[str, Any]) -> Any:
     """An instance that keeps the contract of its kind."""
-    with _patience(found):
+    told = "%s has not been loaded after %g s, which everything waits for"
+    with after(PATIENCE, LOG.warning, told, found.label, PATIENCE):
         factory = found.load()
         if not callable(factory):
             raise PluginError(f"wanted a class at {found.value}; found {factory!r:.60}")
@@ -159,19 +174,6 @@ def _made(found: Found, values: Mapping[str, Any]) -> Any:
         made = bind(factory, values)(values)
         CONTRACTS[found.kind].check(made)
     return made
-
-
-@contextmanager
-def _patience(found: Found) -> Iterator[None]:
-    """Name the plugin that everything waits for, when that takes long."""
-    told = "%s has not been loaded after %g s, which everything waits for"
-    timer = threading.Timer(PATIENCE, LOG.warning, (told, found.label, PATIENCE))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _by_user(error: BaseException) -> bool:

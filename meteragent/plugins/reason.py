@@ -1,19 +1,25 @@
 """How a foreign exception is told in one line; apart, because its own text is foreign code, too."""
 
+from meteragent.plain import without_password
+
 LONGEST = 500
-"""Characters of an exception's text that are kept."""
+"""Characters of a foreign text that are kept."""
 
 
 def one_line(error: BaseException) -> str:
-    """Type and text of an exception, in one line of valid Unicode."""
+    """Type and text of an exception, in one line of valid Unicode and without passwords."""
     name = type(error).__name__
     try:
-        text = " ".join(str(error).split())
+        text = " ".join(str(error).split())[: 4 * LONGEST]
     except Exception as worse:  # boundary: the exception is the plugin's own
         text = f"its text cannot be had: {type(worse).__name__}"
-    if len(text) > LONGEST:
-        text = text[:LONGEST] + "…"
-    return valid(f"{name}: {text}" if text else name)
+    # first the passwords: one that is cut off would not be known as such
+    return valid(f"{name}: {shortened(without_password(text))}" if text else name)
+
+
+def shortened(text: str) -> str:
+    """The text, or as much of it as is kept."""
+    return text if len(text) <= LONGEST else text[:LONGEST] + "…"
 
 
 def valid(text: str) -> str:

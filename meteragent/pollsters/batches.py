@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterable
 
 from meteragent import wire
-from meteragent.batch import Batch, Begun, Outcome, Poll, Provenance, Refused
+from meteragent.batch import Batch, Begun, Kept, Outcome, Poll, Provenance, Refused
 from meteragent.errors import Unavailable
 from meteragent.pollsters.calls import Call
 from meteragent.pollsters.limits import Limits
 from meteragent.pollsters.refusals import Turned, fold, no_text, turned
 from meteragent.sample import Sample
 
-Journal = Callable[[Batch, list[Refused], int], Batch]
-"""Takes a batch, what was refused, and how many samples both are together."""
+Accept = Callable[[Batch, list[Refused], int], Batch]
+"""Journals a batch and what was refused, told how many samples both are together."""
 
 
 class Account:
@@ -26,6 +26,8 @@ class Account:
         """Taken."""
         self.journaled = self.quarantined = 0
         """Of those, what the journal has."""
+        self.kept: Kept | None = None
+        """The state that goes with the row."""
 
     def row(self) -> Poll:
         """The poll row of a call that ended."""
@@ -50,13 +52,11 @@ class Account:
 class Batches:
     """The batches of one tick: the first names all polls under way if it is not the only one."""
 
-    def __init__(
-        self, journal: Journal, limits: Limits, accounts: Iterable[Account], owed: list[Poll]
-    ) -> None:
+    def __init__(self, accept: Accept, limits: Limits, accounts: Iterable[Account], owed: list[Poll]) -> None:
         """
         :param owed: rows of an earlier tick that go with the first batch; emptied then
         """
-        self._journal, self._limits, self._owed = journal, limits, owed
+        self._accept, self._limits, self._owed = accept, limits, owed
         self._accounts = list(accounts)
         self._runs: list[tuple[Account, list[Sample]]] = []
         self._turned: list[tuple[Account, list[Turned]]] = []
@@ -79,6 +79,14 @@ class Batches:
             self.add(account, samples[:half], [])
             self.add(account, samples[half:], others)
             return
+        self._add(account, samples, others, weight)
+
+    def add_whole(self, account: Account, samples: list[Sample], others: list[Turned]) -> None:
+        """Take all that a call yielded, for one commit; as ``end`` follows, with its row and state."""
+        sizes: list[int] = [len(sample.resource_metadata.json) for sample in samples]  # type: ignore[union-attr]
+        self._add(account, samples, others, sum(sizes))
+
+    def _add(self, account: Account, samples: list[Sample], others: list[Turned], weight: int) -> None:
         count = len(samples) + len(others)
         if self._count and (
             self._count + count > self._limits.batch_size or self._weight + weight > self._limits.batch_bytes
@@ -105,7 +113,7 @@ class Batches:
         while True:
             batch, refused = self._batch()
             try:
-                self._journal(batch, refused, len(batch.samples) + sum(each.samples for each in refused))
+                self._accept(batch, refused, len(batch.samples) + sum(each.samples for each in refused))
                 break
             except ValueError:
                 if not self._put_aside():
@@ -114,6 +122,9 @@ class Batches:
             account.journaled += len(samples)
         for account, others in self._turned:
             account.quarantined += len(others)
+        for account in self._ended:
+            if account.kept is not None:
+                account.call.caller.journaled(account.kept)
         self._owed.clear()
         self._runs, self._turned, self._ended = [], [], []
         self._count = self._weight = 0
@@ -152,7 +163,8 @@ class Batches:
                 (one for whose, others in self._turned if whose is account for one in others),
             )
         ]
-        return Batch(samples, self._provenance(), begun, [*self._owed, *rows]), refused
+        kept = [account.kept for account in self._ended if account.kept is not None]
+        return Batch(samples, self._provenance(), begun, [*self._owed, *rows], kept=kept), refused
 
     def _provenance(self) -> list[Provenance]:
         runs: list[tuple[Account, int]] = []

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from meteragent.batch import Poll
+from meteragent.batch import Kept, Poll
 from meteragent.clock import SECOND, Clock
 from meteragent.errors import NotFound
 from meteragent.plugins.bind import bind
@@ -21,6 +21,7 @@ from meteragent.pollsters.calls import Call
 from meteragent.pollsters.definition import PollingSource
 from meteragent.pollsters.limits import Limits
 from meteragent.pollsters.sharing import Sharing
+from meteragent.pollsters.states import States
 
 DISCOVERY_SHARE = 0.9
 """Part of the time left that a discovery may take, so that its failure can still be told."""
@@ -35,6 +36,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     sharing: Sharing
     sample_source: str
     host: str
+    states: States = msgspec.field(default_factory=States)
     idle: "deque[Any]" = msgspec.field(default_factory=deque)
     """Threads without work, for all pollsters of the source."""
 
@@ -53,7 +55,9 @@ class Caller:
         self._entry = source.entry_for(meters or [name])
         self._supports = source.supports if meters else None
         self._seat = (source.interval, name, frozenset(filter(source.supports, meters)))
-        self._bound = bind(pollster.get_samples, GET_SAMPLES)
+        self.keeps_state = names_state(pollster.get_samples)
+        offers = GET_SAMPLES if self.keeps_state else [name for name in GET_SAMPLES if name != "state"]
+        self._bound = bind(pollster.get_samples, offers)
         function = inspect.unwrap(pollster.get_samples)
         self._log = logging.getLogger(f"meteragent.pollster.{name}")
         self.asynchronous = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
@@ -64,6 +68,7 @@ class Caller:
         self._claimed: set[str] = set()
         self._abandoned: list[Call] = []
         self._call: Call | None = None
+        self._closed = False
         around.sharing.join(self._seat)
 
     @property
@@ -78,6 +83,8 @@ class Caller:
     def get_samples(self, call: Call, resources: list[Any]) -> Any:
         """Call the plugin."""
         around = self._around
+        if self.keeps_state:
+            call.state = around.states.lend(self.polling_source, self.name)
         return self._bound(
             {
                 "resources": resources,
@@ -87,6 +94,7 @@ class Caller:
                 "host": around.host,
                 "log": self._log,
                 "manager": around.manager,
+                "state": call.state and call.state.values,
             }
         )
 
@@ -129,7 +137,10 @@ class Caller:
         self._isolation.ready()
 
     def start(self, call: Call, finished: Finished) -> None:
-        """Let a call run in a thread."""
+        """Let a call run in a thread.
+
+        :raises PluginUnavailable: when the system has none for it
+        """
         self._call = call
         call.running = self._isolation.start(call.run, finished)
 
@@ -173,8 +184,14 @@ class Caller:
         self._abandoned = left
         return late
 
+    def journaled(self, kept: Kept) -> None:
+        """Take note that a state is in the journal."""
+        self._around.states.note(kept)
+
     def close(self) -> None:
-        """Let the idle thread end."""
+        """Let the idle thread end, and others poll its resources."""
+        self._closed = True
+        self._around.sharing.leave(self._seat, self.polling_source)
         self._isolation.close()
 
     def _discovered(self, call: Call, urls: Iterable[Any]) -> list[Any]:
@@ -188,6 +205,8 @@ class Caller:
 
     def _own(self, call: Call, found: Mapping[str, Any]) -> list[Any] | None:
         """Those of the resources that this source has to poll."""
+        if self._closed:  # an abandoned call, and nobody would let go of what it claims
+            return None
         fit = [key for key in found if key not in self._given_up]
         self._claimed = self._around.sharing.claim(self._seat, self.polling_source, fit, self._claimed)
         own = [found[key] for key in fit if key in self._claimed]
@@ -199,6 +218,14 @@ class Caller:
             call.remarks.append(f"{len(fit) - len(own)} resources are polled by another polling source")
         call.resources = len(own)
         return own or None
+
+
+def names_state(function: Any) -> bool:
+    """Whether a callback has ``state`` as an argument; not as one of ``**kwargs``, since it has its price."""
+    try:
+        return "state" in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # which ``bind`` says
+        return False
 
 
 def declared(pollster: Any) -> list[str]:

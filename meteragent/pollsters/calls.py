@@ -6,11 +6,13 @@ from queue import SimpleQueue
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from meteragent.batch import Kept
 from meteragent.clock import Clock
 from meteragent.plugins.isolation import Running
 from meteragent.plugins.reason import valid
 from meteragent.pollsters.limits import Limits
 from meteragent.pollsters.refusals import Turned, turned
+from meteragent.pollsters.states import Lent
 from meteragent.sample import Sample, accepted
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ class Polled(Protocol):
     clock: Clock
     limits: Limits
     asynchronous: bool
+    keeps_state: bool
+    """Whether its samples go to the journal as a whole, with its state, or not at all."""
     known: set[str]
     """Names of selected meters that were seen, not too many."""
 
@@ -50,6 +54,9 @@ class Polled(Protocol):
 
     def selected(self, meter: str) -> bool:
         """Whether samples of a meter are wanted."""
+
+    def journaled(self, kept: Kept) -> None:
+        """Take note that a state is in the journal."""
 
     def give_up(self, error: BaseException) -> list[str]:
         """Keys of the resources that an error is permanent for."""
@@ -92,6 +99,7 @@ class Call:
         """What went wrong although it went on."""
         self.remarks: list[str] = []
         """What should be known of a poll that went well."""
+        self.state: Lent | None = None
         self.running: Running | None = None
         self.stopping = False
         self._signals = signals
@@ -111,6 +119,9 @@ class Call:
         except BaseException as error:
             self.failed = self.caller.give_up(error)
             raise
+        finally:
+            if self.state is not None:
+                self.state.write()
 
     def take(self, count: int = BLOCK) -> tuple[list[Sample], list[Turned]]:
         """The first of what was not taken yet, so many of each at most."""
@@ -159,8 +170,8 @@ class Call:
         selected, limits = self.caller.selected, self.caller.limits
         block = min(BLOCK, limits.batch_size)
         known = self.caller.known
-        total, weight = 0, 0
-        left = full = min(block, limits.max_samples)
+        total, weight, heavy = 0, 0, 0
+        left = full = min(block, self._left(0, 0))
 
         def keep(sample: Any) -> None:
             nonlocal left, weight
@@ -184,26 +195,47 @@ class Call:
                 hand_over()
 
         def hand_over() -> None:
-            nonlocal left, full, total, weight, append, turn
+            nonlocal left, full, total, weight, heavy, append, turn
             self._hand_over(Block(self, full - left))
             total += full - left
+            heavy += weight
             weight = 0
-            left = full = min(block, limits.max_samples - total)
+            left = full = min(block, self._left(total, heavy))
             if not full:
-                append = turn = beyond
-
-        def beyond(_: Any) -> None:
-            raise Enough(f"the limit of {limits.max_samples} samples is reached")
+                append = turn = self._beyond
 
         return keep
 
+    def _left(self, samples: int, weight: int) -> int:
+        """Samples that it may yield yet; those of one that keeps a state have to fit into one batch."""
+        limits = self.caller.limits
+        if not self.caller.keeps_state:
+            return limits.max_samples - samples
+        if weight >= limits.batch_bytes:
+            return 0
+        return min(limits.max_samples, limits.batch_size) - samples
+
+    def _beyond(self, _: Any) -> None:
+        """Takes one sample too many.
+
+        :raises Enough: always
+        """
+        limits = self.caller.limits
+        if not self.caller.keeps_state:
+            raise Enough(f"the limit of {limits.max_samples} samples is reached")
+        most = min(limits.max_samples, limits.batch_size)
+        raise Enough(
+            f"the limit of {most} samples or {limits.batch_bytes} bytes of metadata with a state is reached"
+        )
+
     def _hand_over(self, block: Block) -> None:
         """Tell of a full block and wait for room; ends the call when nobody waits for more."""
-        self._signals.put(block)
-        if self._ahead < _AHEAD:
-            self._ahead += 1
-        else:
-            self._room.get()
+        if not self.caller.keeps_state:
+            self._signals.put(block)
+            if self._ahead < _AHEAD:
+                self._ahead += 1
+            else:
+                self._room.get()
         if self.stopping:
             raise Enough("stopped")
 

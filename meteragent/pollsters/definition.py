@@ -1,6 +1,6 @@
 """What polling.yaml says, checked; apart from the poller, so that it can be read without polling."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -13,9 +13,9 @@ DEFAULT = """\
 sources:
   - name: host
     interval: 30
-    meters: ["*"]
+    meters: ["!host.cgroup.*", "!host.user.*", "!host.processes.*", "!host.cpu.each.*"]
 """
-"""What holds without a polling.yaml: everything this agent can poll, twice a minute."""
+"""What holds without a polling.yaml: all that is cheap for this agent to poll, twice a minute."""
 
 LONGEST_INTERVAL = 10**12
 """Seconds; a source of a longer interval runs with this one, so that its ticks stay within 64 bits."""
@@ -62,12 +62,23 @@ def parse(text: str | bytes, file: str) -> tuple[list[PollingSource], list[str]]
 
     :raises ConfigError: naming file, line, source, value and what is allowed
     """
+    sources, whole = read(text, file)
+    whole.document.raise_fault()
+    return sources, whole.warnings
+
+
+def read(text: str | bytes, file: str) -> tuple[list[PollingSource], Entry]:
+    """The entries as far as they can be read, and the document, which says what is wrong with them.
+
+    :raises ConfigError: when nothing can be said of entries
+    """
     whole = documents.top(documents.load(text, file), ("sources",))
-    sources = [_source(entry) for entry in _entries(whole)]
-    if not sources:
+    entries = list(whole.attempt(_entries) or ())
+    sources = [source for entry in entries if (source := _source(entry)) is not None]
+    if not sources and not whole.document.faults:
         whole.warn("sources: none is named, so nothing is polled", "sources")
     _warn_namesakes(whole, sources)
-    return sources, whole.warnings
+    return sources, whole
 
 
 def merged(sources: Sequence[PollingSource]) -> list[PollingSource]:
@@ -96,42 +107,60 @@ def merged(sources: Sequence[PollingSource]) -> list[PollingSource]:
     ]
 
 
-def _entries(whole: Entry) -> Iterator[Entry]:
+def _entries(whole: Entry) -> list[Entry]:
     sources = whole.mapping["sources"]
     if sources in ("", b"", {}, set()):  # the ancestor goes through it and finds nothing
-        return
+        return []
     if not isinstance(sources, list):
         raise whole.error(f"sources: {shown(sources)} is no list; allowed is a list of mappings", "sources")
+    entries = []
     for index, source in enumerate(sources):
         place, label = ("sources", index), f"source {index + 1}"
         if not isinstance(source, dict):
             told = f"{label}: {shown(source)} is no mapping; allowed is one with {', '.join(_KEYS)}"
-            raise whole.error(told, *place)
+            whole.document.faults.append(whole.error(told, *place))
+            continue
         if "name" in source:
             label = f"source {shown(source['name'])}"
-        yield Entry(whole.document, source, whole.warnings, place, label)
+        entries.append(Entry(whole.document, source, whole.warnings, place, label))
+    return entries
 
 
-def _source(entry: Entry) -> PollingSource:
-    for key, wanted in (("name", "text"), ("interval", "seconds above 0"), ("meters", "a list of names")):
-        if key not in entry.mapping:
-            raise entry.error(f"{key}: missing; allowed is {wanted}")
+def _source(entry: Entry) -> PollingSource | None:
+    """None when nothing can be said of its meters; behind other faults, something stands in."""
+    entry.attempt(_check_name)
+    interval, meters = entry.attempt(_interval) or 1, entry.attempt(_meters)
+    resources, discovery = entry.attempt(_list, "resources"), entry.attempt(_list, "discovery")
+    entry.warn_unknown(_KEYS)
+    if meters is None:
+        return None
+    name = entry.mapping.get("name")
+    return PollingSource(name, interval, meters, resources or [], discovery or [], entry.line)
+
+
+def _check_name(entry: Entry) -> None:
+    if "name" not in entry.mapping:
+        raise entry.missing("name", "allowed is text")
     name = entry.mapping["name"]
     if not isinstance(name, str):
         entry.warn(f"name: is no text, known as {shown(as_text(name))}", "name")
-    interval = _interval(entry)
-    resources, discovery = _list(entry, "resources"), _list(entry, "discovery")
+
+
+def _meters(entry: Entry) -> Selection:
+    if "meters" not in entry.mapping:
+        raise entry.missing("meters", "allowed is a list of names")
     try:
         meters = Selection(entry.mapping["meters"])
     except ValueError as error:
         raise entry.error(f"meters: {error}", "meters") from None
     for remark in meters.remarks:
         entry.warn(f"meters: {remark}", "meters")
-    entry.warn_unknown(_KEYS)
-    return PollingSource(name, interval, meters, resources, discovery, entry.line)
+    return meters
 
 
 def _interval(entry: Entry) -> int:
+    if "interval" not in entry.mapping:
+        raise entry.missing("interval", "allowed is seconds above 0")
     allowed, value = "allowed is a whole number of seconds above 0", entry.mapping["interval"]
     try:
         interval = int(value)

@@ -7,19 +7,30 @@ from typing import Any
 import psutil
 
 from meteragent.errors import PluginUnavailable
-from meteragent.pollsters.base import Pollster
+from meteragent.pollsters.base import Meter, Pollster
 from meteragent.sample import Metadata, Sample
 
+
+def _meter(name: str, unit: str, meaning: str) -> Meter:
+    return Meter(f"host.disk.{name}", "cumulative", unit, meaning, "<host>.disk.<name>")
+
+
 COUNTERS = (
-    ("read_bytes", "host.disk.read.bytes", "B"),
-    ("write_bytes", "host.disk.write.bytes", "B"),
-    ("read_count", "host.disk.read.requests", "request"),
-    ("write_count", "host.disk.write.requests", "request"),
+    ("read_bytes", _meter("read.bytes", "B", "Read from the disk.")),
+    ("write_bytes", _meter("write.bytes", "B", "Written to the disk.")),
+    (
+        "read_count",
+        _meter("read.requests", "request", "Reads that completed, neighbouring ones merged into one."),
+    ),
+    (
+        "write_count",
+        _meter("write.requests", "request", "Writes that completed, neighbouring ones merged into one."),
+    ),
 )
 TIMES = (
-    ("read_time", "host.disk.read.time"),
-    ("write_time", "host.disk.write.time"),
-    ("busy_time", "host.disk.busy.time"),
+    ("read_time", _meter("read.time", "s", "Time that all reads took, those at once added up.")),
+    ("write_time", _meter("write.time", "s", "Time that all writes took, those at once added up.")),
+    ("busy_time", _meter("busy.time", "s", "Time with at least one request under way.")),
 )
 """Counted by the kernel in milliseconds."""
 DRIVES = ("sr", "fd")
@@ -39,7 +50,8 @@ class DiskPollster(Pollster):
     """
 
     default_discovery = "local_host"
-    meters = tuple(row[1] for row in (*COUNTERS, *TIMES))
+    declares = tuple(meter for _, meter in (*COUNTERS, *TIMES))
+    meters = tuple(meter.name for meter in declares)
 
     def __init__(
         self, host: str, read: Callable[[], Mapping[str, Any]] = read_all, block: str = "/sys/block"
@@ -59,13 +71,13 @@ class DiskPollster(Pollster):
         if not disks:
             raise PluginUnavailable(f"no disk with hardware behind it in {block}")
         self.lacking = {
-            row[1]: "this kernel does not count it"
-            for row in (*COUNTERS, *TIMES)
-            if not hasattr(disks[0], row[0])
+            meter.name: "this kernel does not count it"
+            for field, meter in (*COUNTERS, *TIMES)
+            if not hasattr(disks[0], field)
         }
         self.meters = tuple(meter for meter in DiskPollster.meters if meter not in self.lacking)
-        self._counters = [row for row in COUNTERS if row[1] not in self.lacking]
-        self._times = [row for row in TIMES if row[1] not in self.lacking]
+        self._counters = [row for row in COUNTERS if row[1].name not in self.lacking]
+        self._times = [row for row in TIMES if row[1].name not in self.lacking]
 
     def _look_up(self, name: str) -> tuple[str, Metadata] | None:
         """Resource id and metadata of a disk, None for any other device."""
@@ -86,21 +98,7 @@ class DiskPollster(Pollster):
             if disk is None:
                 continue
             resource, metadata = disk
-            for field, meter, unit in self._counters:
-                yield Sample(
-                    name=meter,
-                    type="cumulative",
-                    unit=unit,
-                    volume=getattr(counters, field),
-                    resource_id=resource,
-                    resource_metadata=metadata,
-                )
+            for field, meter in self._counters:
+                yield meter.sample(getattr(counters, field), resource, metadata)
             for field, meter in self._times:
-                yield Sample(
-                    name=meter,
-                    type="cumulative",
-                    unit="s",
-                    volume=getattr(counters, field) / 1000,
-                    resource_id=resource,
-                    resource_metadata=metadata,
-                )
+                yield meter.sample(getattr(counters, field) / 1000, resource, metadata)

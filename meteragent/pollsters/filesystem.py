@@ -12,12 +12,29 @@ from typing import Any, NamedTuple, Protocol
 import psutil
 
 from meteragent.errors import PluginUnavailable, Unavailable
-from meteragent.pollsters.base import Pollster
+from meteragent.machine import as_unicode
+from meteragent.pollsters.base import Meter, Pollster
 from meteragent.sample import Metadata, Sample
 
-SIZE, USED, AVAILABLE = "host.filesystem.size", "host.filesystem.used", "host.filesystem.available"
-INODES, INODES_USED = "host.filesystem.inodes.size", "host.filesystem.inodes.used"
-INODES_AVAILABLE = "host.filesystem.inodes.available"
+
+def _meter(name: str, unit: str, meaning: str) -> Meter:
+    return Meter(f"host.filesystem.{name}", "gauge", unit, meaning, "<host>.fs.<mountpoint>")
+
+
+SIZE = _meter("size", "B", "Room for data.")
+USED = _meter("used", "B", "Room taken.")
+AVAILABLE = _meter(
+    "available",
+    "B",
+    "Room that users may still take; less than size minus used where some is reserved for root.",
+)
+INODES = _meter(
+    "inodes.size",
+    "inode",
+    "Files and folders it can hold; none of the inode meters where inodes are made as needed (btrfs, vfat).",
+)
+INODES_USED = _meter("inodes.used", "inode", "Files and folders it holds.")
+INODES_AVAILABLE = _meter("inodes.available", "inode", "Files and folders that users may still make.")
 IMAGES = frozenset(("squashfs", "erofs", "iso9660", "udf"))
 """Kinds that are written once and always full."""
 LOCAL = frozenset(("ext2", "ext3", "ext4", "xfs", "vfat", "tmpfs"))
@@ -105,7 +122,8 @@ class FileSystemPollster(Pollster):
     """
 
     default_discovery = "local_host"
-    meters = (SIZE, USED, AVAILABLE, INODES, INODES_USED, INODES_AVAILABLE)
+    declares = (SIZE, USED, AVAILABLE, INODES, INODES_USED, INODES_AVAILABLE)
+    meters = tuple(meter.name for meter in declares)
 
     def __init__(
         self,
@@ -122,7 +140,6 @@ class FileSystemPollster(Pollster):
         :raises PluginUnavailable: when no file system on a disk is mounted
         """
         self._host, self._partitions, self._statvfs, self._patience = host, partitions, statvfs, patience
-        self.lacking: dict[str, str] = {}
         self._lock = threading.Lock()
         self._asker: Asker | None = None
         self._hanging: dict[str, threading.Thread] = {}
@@ -201,11 +218,11 @@ def _on_disks(host: str, partitions: Iterable[Partition]) -> tuple[FileSystem, .
     return tuple(
         FileSystem(
             partition.mountpoint,
-            f"{host}.fs.{_printable(partition.mountpoint)}",
+            f"{host}.fs.{as_unicode(partition.mountpoint)}",
             Metadata.of(
                 {
-                    "device": _printable(partition.device),
-                    "mountpoint": _printable(partition.mountpoint),
+                    "device": as_unicode(partition.device),
+                    "mountpoint": as_unicode(partition.mountpoint),
                     "fstype": partition.fstype,
                 }
             ),
@@ -215,30 +232,18 @@ def _on_disks(host: str, partitions: Iterable[Partition]) -> tuple[FileSystem, .
     )
 
 
-def _printable(path: str) -> str:
-    """The path with bytes that are no UTF-8 written as escapes, which no journal could keep otherwise."""
-    return os.fsencode(path).decode(errors="backslashreplace")
-
-
 def _samples(mounted: FileSystem, answer: os.statvfs_result) -> Iterator[Sample]:
     block = answer.f_frsize
     volumes = [
-        (SIZE, "B", answer.f_blocks * block),
-        (USED, "B", (answer.f_blocks - answer.f_bfree) * block),
-        (AVAILABLE, "B", answer.f_bavail * block),
+        (SIZE, answer.f_blocks * block),
+        (USED, (answer.f_blocks - answer.f_bfree) * block),
+        (AVAILABLE, answer.f_bavail * block),
     ]
     if answer.f_files:  # some kinds make inodes as they need them and tell none
         volumes += [
-            (INODES, "inode", answer.f_files),
-            (INODES_USED, "inode", answer.f_files - answer.f_ffree),
-            (INODES_AVAILABLE, "inode", answer.f_favail),
+            (INODES, answer.f_files),
+            (INODES_USED, answer.f_files - answer.f_ffree),
+            (INODES_AVAILABLE, answer.f_favail),
         ]
-    for meter, unit, volume in volumes:
-        yield Sample(
-            name=meter,
-            type="gauge",
-            unit=unit,
-            volume=volume,
-            resource_id=mounted.resource,
-            resource_metadata=mounted.metadata,
-        )
+    for meter, volume in volumes:
+        yield meter.sample(volume, mounted.resource, mounted.metadata)

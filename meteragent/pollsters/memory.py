@@ -10,27 +10,41 @@ from collections.abc import Iterator
 from typing import Any
 
 from meteragent.errors import PluginUnavailable
-from meteragent.pollsters.base import Pollster
+from meteragent.machine import table
+from meteragent.pollsters.base import Meter, Pollster
 from meteragent.sample import Sample
 
+
+def _level(name: str, meaning: str) -> Meter:
+    return Meter(f"host.memory.{name}", "gauge", "B", meaning)
+
+
 FIELDS = {
-    "host.memory.total": (b"MemTotal",),
-    "host.memory.used": (b"MemTotal", b"MemAvailable"),
-    "host.memory.available": (b"MemAvailable",),
-    "host.memory.free": (b"MemFree",),
-    "host.memory.buffers": (b"Buffers",),
-    "host.memory.cached": (b"Cached",),
-    "host.memory.shared": (b"Shmem",),
-    "host.memory.slab": (b"Slab",),
-    "host.memory.active": (b"Active",),
-    "host.memory.inactive": (b"Inactive",),
-    "host.memory.dirty": (b"Dirty",),
-    "host.memory.committed": (b"Committed_AS",),
-    "host.memory.swap.total": (b"SwapTotal",),
-    "host.memory.swap.used": (b"SwapTotal", b"SwapFree"),
+    _level("total", "Memory that the kernel manages."): (b"MemTotal",),
+    _level("used", "Memory that could not be had without swapping: total less available."): (
+        b"MemTotal",
+        b"MemAvailable",
+    ),
+    _level("available", "Memory that programs could have without swapping, as the kernel estimates it."): (
+        b"MemAvailable",
+    ),
+    _level("free", "Memory in which nothing is kept, not even a cache."): (b"MemFree",),
+    _level("buffers", "Cache of raw disk blocks."): (b"Buffers",),
+    _level("cached", "Cache of files, shared memory included, swapped and slab not."): (b"Cached",),
+    _level("shared", "Shared memory and files in memory (tmpfs)."): (b"Shmem",),
+    _level("slab", "The kernel's own objects."): (b"Slab",),
+    _level("active", "Memory used of late, taken back last."): (b"Active",),
+    _level("inactive", "Memory not used of late, taken back first."): (b"Inactive",),
+    _level("dirty", "Written by programs, and not yet on its way to the disk."): (b"Dirty",),
+    _level("committed", "Promised to programs, whether they have touched it or not."): (b"Committed_AS",),
+    _level("swap.total", "Size of all swap areas; 0 without any."): (b"SwapTotal",),
+    _level("swap.used", "Part of them in use."): (b"SwapTotal", b"SwapFree"),
 }
 """Each meter's field in the table, or the two whose difference it is."""
-TRAFFIC = {"host.memory.swap.in": b"\npswpin ", "host.memory.swap.out": b"\npswpout "}
+TRAFFIC = {
+    Meter("host.memory.swap.in", "cumulative", "B", "Read back from swap since boot."): b"\npswpin ",
+    Meter("host.memory.swap.out", "cumulative", "B", "Written to swap since boot."): b"\npswpout ",
+}
 """Each meter's line among the kernel's memory events, counted in pages."""
 
 _find = re.compile(rb"^(\w+):\s+(\d+) kB$", re.MULTILINE).findall
@@ -40,7 +54,8 @@ class MemoryPollster(Pollster):
     """Bytes of memory and swap now, and bytes swapped since boot."""
 
     default_discovery = "local_host"
-    meters = (*FIELDS, *TRAFFIC)
+    declares = (*FIELDS, *TRAFFIC)
+    meters = tuple(meter.name for meter in declares)
 
     def __init__(self, host: str, proc: str = "/proc", page: int = os.sysconf("SC_PAGE_SIZE")) -> None:
         """
@@ -53,55 +68,49 @@ class MemoryPollster(Pollster):
         self.lacking: dict[str, str] = {}
         self._levels = self._known_levels()
         self._traffic = self._known_traffic()
-        self.meters = (*self._levels, *self._traffic)
+        self.meters = tuple(meter.name for meter in (*self._levels, *self._traffic))
 
-    def _known_levels(self) -> dict[str, tuple[bytes, ...]]:
+    def _known_levels(self) -> dict[Meter, tuple[bytes, ...]]:
         try:
-            fields = dict(_find(_read(self._memory)))
+            fields = dict(_find(table(self._memory)))
         except OSError as error:
             raise PluginUnavailable(f"{self._memory}: {error.strerror}") from None
         levels = {}
         for meter, names in FIELDS.items():
             missing = [name.decode() for name in names if name not in fields]
             if missing:
-                self.lacking[meter] = f"{self._memory} has no {' and no '.join(missing)}"
+                self.lacking[meter.name] = f"{self._memory} has no {' and no '.join(missing)}"
             else:
                 levels[meter] = names
         if not levels:
             raise PluginUnavailable(f"{self._memory} has none of the fields that are metered")
         return levels
 
-    def _known_traffic(self) -> dict[str, bytes]:
+    def _known_traffic(self) -> dict[Meter, bytes]:
         try:
-            events = _read(self._events)
+            events = table(self._events)
         except OSError as error:
-            self.lacking |= dict.fromkeys(TRAFFIC, f"{self._events}: {error.strerror}")
+            reason = f"{self._events}: {error.strerror}"
+            self.lacking |= {meter.name: reason for meter in TRAFFIC}
             return {}
         missing = {meter for meter, line in TRAFFIC.items() if line not in events}
         self.lacking |= {
-            meter: f"{self._events} has no {TRAFFIC[meter].strip().decode()}" for meter in missing
+            meter.name: f"{self._events} has no {TRAFFIC[meter].strip().decode()}" for meter in missing
         }
         return {meter: line for meter, line in TRAFFIC.items() if meter not in missing}
 
     def get_samples(self, resources: list[Any]) -> Iterator[Sample]:  # noqa: ARG002  always this machine
         """Yield one sample a meter; the resource is the host."""
-        fields = dict(_find(_read(self._memory)))
+        fields = dict(_find(table(self._memory)))
         for meter, names in self._levels.items():
             kibibytes = int(fields[names[0]])
             if len(names) > 1:
                 kibibytes -= int(fields[names[1]])
-            yield Sample(name=meter, type="gauge", unit="B", volume=kibibytes * 1024, resource_id=self._host)
+            yield meter.sample(kibibytes * 1024, self._host)
         if not self._traffic:
             return
-        events = _read(self._events)
+        events = table(self._events)
         for meter, line in self._traffic.items():
             start = events.index(line) + len(line)
             pages = int(events[start : events.index(b"\n", start)])
-            yield Sample(
-                name=meter, type="cumulative", unit="B", volume=pages * self._page, resource_id=self._host
-            )
-
-
-def _read(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as table:
-        return table.readall()
+            yield meter.sample(pages * self._page, self._host)

@@ -6,18 +6,29 @@ from typing import Any
 import psutil
 
 from meteragent.errors import PluginUnavailable
-from meteragent.pollsters.base import Pollster
+from meteragent.machine import as_unicode
+from meteragent.pollsters.base import Meter, Pollster
 from meteragent.sample import Metadata, Sample
 
+
+def _meter(name: str, unit: str, meaning: str) -> Meter:
+    return Meter(f"host.network.{name}", "cumulative", unit, meaning, "<host>.net.<name>")
+
+
 COUNTERS = (
-    ("bytes_recv", "host.network.incoming.bytes", "B"),
-    ("bytes_sent", "host.network.outgoing.bytes", "B"),
-    ("packets_recv", "host.network.incoming.packets", "packet"),
-    ("packets_sent", "host.network.outgoing.packets", "packet"),
-    ("errin", "host.network.incoming.packets.error", "packet"),
-    ("errout", "host.network.outgoing.packets.error", "packet"),
-    ("dropin", "host.network.incoming.packets.drop", "packet"),
-    ("dropout", "host.network.outgoing.packets.drop", "packet"),
+    ("bytes_recv", _meter("incoming.bytes", "B", "Received.")),
+    ("bytes_sent", _meter("outgoing.bytes", "B", "Sent.")),
+    ("packets_recv", _meter("incoming.packets", "packet", "Received.")),
+    ("packets_sent", _meter("outgoing.packets", "packet", "Sent.")),
+    ("errin", _meter("incoming.packets.error", "packet", "Received damaged.")),
+    ("errout", _meter("outgoing.packets.error", "packet", "Not sent, for a fault of the link.")),
+    (
+        "dropin",
+        _meter(
+            "incoming.packets.drop", "packet", "Received and thrown away, for lack of room or of a taker."
+        ),
+    ),
+    ("dropout", _meter("outgoing.packets.drop", "packet", "Thrown away before sending, for lack of room.")),
 )
 LOOPBACK = "lo"
 
@@ -31,7 +42,8 @@ class NetworkPollster(Pollster):
     """Bytes, packets, errors and drops of each interface but the loopback, since it came up."""
 
     default_discovery = "local_host"
-    meters = tuple(meter for _, meter, _ in COUNTERS)
+    declares = tuple(meter for _, meter in COUNTERS)
+    meters = tuple(meter.name for meter in declares)
 
     def __init__(self, host: str, read: Callable[[], Mapping[str, Any]] = read_all) -> None:
         """
@@ -39,7 +51,6 @@ class NetworkPollster(Pollster):
         :raises PluginUnavailable: when there is no interface but the loopback
         """
         self._host, self._read = host, read
-        self.lacking: dict[str, str] = {}
         self._known: dict[str, tuple[str, Metadata]] = {}
         try:
             interfaces = read()
@@ -54,16 +65,10 @@ class NetworkPollster(Pollster):
         known = self._known
         if interfaces.keys() != known.keys():
             known = self._known = {
-                name: (f"{self._host}.net.{name}", Metadata.of({"interface": name})) for name in interfaces
+                name: (f"{self._host}.net.{shown}", Metadata.of({"interface": shown}))
+                for name, shown in ((name, as_unicode(name)) for name in interfaces)
             }
         for name, counters in interfaces.items():
             resource, metadata = known[name]
-            for field, meter, unit in COUNTERS:
-                yield Sample(
-                    name=meter,
-                    type="cumulative",
-                    unit=unit,
-                    volume=getattr(counters, field),
-                    resource_id=resource,
-                    resource_metadata=metadata,
-                )
+            for field, meter in COUNTERS:
+                yield meter.sample(getattr(counters, field), resource, metadata)

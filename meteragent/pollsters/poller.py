@@ -8,12 +8,13 @@ from meteragent.batch import Batch, Poll, Refused
 from meteragent.clock import SECOND, Clock
 from meteragent.failpoints import reach
 from meteragent.pollsters.ancestor import Manager
-from meteragent.pollsters.batches import Journal
+from meteragent.pollsters.batches import Accept
 from meteragent.pollsters.caller import Caller, Surroundings, declared
 from meteragent.pollsters.definition import PollingSource
 from meteragent.pollsters.limits import Limits
+from meteragent.pollsters.round import Round
 from meteragent.pollsters.sharing import Sharing
-from meteragent.pollsters.tick import Tick
+from meteragent.pollsters.states import States
 
 LOG = logging.getLogger(__name__)
 
@@ -31,8 +32,8 @@ class Poller:
     """Polls the pollsters of one polling source.
 
     Life: constructed, ``poll`` once for each tick from one thread at a time, ``close``. Each
-    pollster runs in a daemon thread of its own. The same with a ``Collected`` for a journal polls
-    without storing anything.
+    pollster runs in a daemon thread of its own. The same with a ``Collected`` in the journal's place
+    polls without storing anything.
     """
 
     def __init__(
@@ -40,11 +41,12 @@ class Poller:
         source: PollingSource,
         pollsters: Mapping[str, Any],
         manager: Manager,
-        journal: Journal,
+        accept: Accept,
         *,
         clock: Clock | None = None,
         limits: Limits | None = None,
         sharing: Sharing | None = None,
+        states: States | None = None,
         sample_source: str = "openstack",
         host: str = "",
     ) -> None:
@@ -52,20 +54,23 @@ class Poller:
         :param pollsters: instances by entry-point name; those that do not match are left out
         :param manager: holds the conf and the discoverer
         :param sharing: the same for all pollers of an agent
+        :param states: what pollsters kept, as the journal has it; the same for all pollers of an agent, too
         :param sample_source: the source that samples are given
         :raises PluginError: when a pollster needs an argument that is not offered
         """
         self.name = str(source.name)
         self._clock, self._limits = clock or Clock(), limits or Limits()
         around = Surroundings(
-            manager, self._clock, self._limits, sharing or Sharing(), sample_source, host
+            manager, self._clock, self._limits, sharing or Sharing(), sample_source, host, states or States()
         )  # fmt: skip
         self._callers = [
             Caller(name, pollster, source, around) for name, pollster in matching(source, pollsters).items()
         ]
-        self._journal = journal
+        self._accept = accept
         self._timeout = self._limits.seconds(source.interval)
-        self._owed: list[Poll] = []
+        self.owed: list[Poll] = []
+        """Rows of a tick that the journal took a part of; they go with the next batch of this poller, or
+        of the one that follows it."""
 
     @property
     def pollsters(self) -> list[str]:
@@ -82,9 +87,9 @@ class Poller:
         reach("poll")
         late = max(0.0, (self._clock.wall() - tick) / SECOND)
         timeout = max(self._timeout - late, self._timeout / 2)
-        run = Tick(tick, self._clock, self._limits, timeout, self._journal, self._owed)
-        run.run(self._callers)
-        for caller, row in run.rows():
+        this = Round(tick, self._clock, self._limits, timeout, self._accept, self.owed)
+        this.run(self._callers)
+        for caller, row in this.rows():
             self._tell(caller, row)
 
     def close(self) -> None:
@@ -109,7 +114,7 @@ class Poller:
 
 
 class Collected:
-    """A journal that only collects: for looking at a poll without storing it."""
+    """Accepts batches and only collects them: for looking at a poll without storing it."""
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []

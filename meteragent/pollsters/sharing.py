@@ -25,6 +25,13 @@ class Sharing:
         self._members[seat] += 1
         self._owners.setdefault(seat, {})
 
+    def leave(self, seat: Seat, source: str) -> None:
+        """Say that a source polls no more, and let go of what it had to poll."""
+        self._members[seat] -= 1
+        owners = self._owners[seat]
+        for key in [key for key, owner in owners.copy().items() if owner == source]:
+            owners.pop(key, None)
+
     def claim(self, seat: Seat, source: str, keys: Iterable[str], before: set[str]) -> set[str]:
         """Which of these resources the source has to poll.
 

@@ -11,6 +11,7 @@ import pytest
 
 from meteragent.errors import PluginUnavailable
 from meteragent.plugins.isolation import Abandoned, Isolation, Running
+from tests import threads
 
 
 def stubborn(release: threading.Event) -> None:
@@ -93,6 +94,18 @@ def test_starts_no_more_when_too_many_run_on() -> None:
 
     assert gone(isolation)
     assert isolation.call(lambda: 1, 5).result == 1
+    isolation.close()
+
+
+def test_a_call_without_a_thread_is_refused() -> None:
+    """Where the system has no more, it is said; the next call is made as soon as there is one."""
+    isolation = Isolation("test")
+    with threads.exhausted(), pytest.raises(PluginUnavailable, match=r"^no thread for it: can't start new"):
+        isolation.call(lambda: 1, 5)
+
+    assert isolation.call(lambda: 1, 5).result == 1
+    with threads.exhausted():
+        assert isolation.call(lambda: 2, 5).result == 2, "a thread that is kept needs no new one"
     isolation.close()
 
 

@@ -14,6 +14,7 @@ from meteragent.pollsters.definition import PollingSource, merged, parse
 from meteragent.pollsters.limits import Limits
 from meteragent.pollsters.poller import Collected, Poller
 from meteragent.pollsters.sharing import Sharing
+from meteragent.pollsters.states import States
 from meteragent.sample import Sample
 from meteragent.testing.fakes import CallPollster, sample
 
@@ -47,6 +48,7 @@ class Polling:
         limits: Limits | None = None,
         journal: Any = None,
         sharing: Sharing | None = None,
+        states: States | None = None,
     ) -> None:
         self.collected = Collected()
         self._before = set(threading.enumerate())
@@ -55,7 +57,8 @@ class Polling:
         self.clock = clock or Clock()
         self.poller = Poller(
             source(text, name, interval), pollsters, manager, journal or self.collected,
-            clock=self.clock, limits=limits, sharing=sharing, sample_source="test", host="web1",
+            clock=self.clock, limits=limits, sharing=sharing, states=states,
+            sample_source="test", host="web1",
         )  # fmt: skip
 
     def poll(self, tick: int | None = None) -> None:

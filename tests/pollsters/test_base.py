@@ -10,10 +10,15 @@ import pytest
 
 from meteragent.errors import PluginUnavailable
 from meteragent.pollsters.base import Pollster
+from meteragent.pollsters.definition import DEFAULT, parse
 from meteragent.sample import Sample, accepted
 
 ROOT = Path(__file__).parents[2]
-UNITS = {"B", "s", "cpu", "inode", "packet", "process", "request"}
+UNITS = {
+    "B", "s", "J", "W", "Cel", "%", "rpm",
+    "connection", "cpu", "error", "inode", "interrupt", "packet", "process", "request", "segment", "session",
+    "socket", "switch", "thread",
+}  # fmt: skip
 
 
 def built_in() -> dict[str, Any]:
@@ -32,7 +37,7 @@ def built_in() -> dict[str, Any]:
 def documented() -> dict[str, tuple[str, str, str]]:
     """Type, unit and resource of each meter in the table of doc/meters.rst."""
     row = re.compile(
-        r"^   \* - ``(host\.[a-z0-9.]+)``\n     - (\w+)\n     - (\w+)\n     - ``(\S+)``\n     - \S",
+        r"^   \* - ``(host\.[a-z0-9.]+)``\n     - (\w+)\n     - (\S+)\n     - ``(\S+)``\n     - \S",
         re.MULTILINE,
     )
     rows = row.findall((ROOT / "doc" / "meters.rst").read_text(encoding="utf-8"))
@@ -73,9 +78,9 @@ def test_reads_this_machine_as_documented(name: str) -> None:
 
     for sample in samples:
         kind, unit, resource = table[sample.name]
-        form = re.escape(resource).replace("<host>", "web1").replace("<name>", "[^/]+")
+        form = re.sub("<(mountpoint|path)>", "/.*", re.escape(resource).replace("<host>", "web1"))
         assert (sample.type, sample.unit) == (kind, unit)
-        assert re.fullmatch(form.replace("<mountpoint>", "/.*"), sample.resource_id)
+        assert re.fullmatch(re.sub(r"<\w+>", "[^/]+", form), sample.resource_id)
         assert sample.unit in UNITS
         assert sample.volume >= 0
         accepted(sample, 1, "test")
@@ -84,7 +89,26 @@ def test_reads_this_machine_as_documented(name: str) -> None:
 
 
 def test_this_machine_has_many_meters() -> None:
-    """Any Linux machine gives at least 25 meters, disks or not."""
+    """Any Linux machine gives at least 60 meters without being told which, disks or not."""
+    ((source,), _) = parse(DEFAULT, "polling.yaml")
     names = {sample.name for pollster in built_in().values() for sample in read_here(pollster)}
 
-    assert len(names) >= 25
+    assert len([name for name in names if source.supports(name)]) >= 60
+
+
+def test_what_costs_much_is_polled_on_request_only() -> None:
+    """Pollsters whose cost grows with the machine are left out of the built-in polling."""
+    ((source,), _) = parse(DEFAULT, "polling.yaml")
+    asked = {name for name, each in built_in().items() if any(map(source.supports, each.meters))}
+
+    assert set(built_in()) - asked == {"cgroup", "cpu_each", "process"}
+
+
+def test_the_shipped_polling_is_the_built_in_one() -> None:
+    """Whether polling.yaml is there or not, the same is polled."""
+    ((built, *_), _) = parse(DEFAULT, "polling.yaml")
+    ((shipped, *_), _) = parse((ROOT / "etc/meteragent/polling.yaml").read_text(), "polling.yaml")
+    meters = [meter for each in built_in().values() for meter in each.meters]
+
+    assert built.interval == shipped.interval
+    assert list(map(built.supports, meters)) == list(map(shipped.supports, meters))

@@ -176,3 +176,18 @@ def test_sources_that_select_the_same_meters_in_other_words_share() -> None:
     b.poll()
 
     assert (len(a.samples), len(b.samples)) == (1, 0)
+
+
+def test_a_source_that_ends_leaves_its_resources_to_others() -> None:
+    """At their next poll."""
+    sharing, pollster = Sharing(), ListPollster(sample())
+    one = Polling({"p": pollster}, "meters: ['*']\nresources: [a, b]", name="one", sharing=sharing)
+    two = Polling({"p": pollster}, "meters: ['*']\nresources: [b, c]", name="two", sharing=sharing)
+    again = Polling({"p": pollster}, "meters: ['*']\nresources: [b]", name="again", sharing=sharing)
+    for polling in (one, two, again):
+        polling.poll()
+    one.poller.close()
+    pollster.asked.clear()
+    two.poll()
+    again.poll()
+    assert pollster.asked == [["b", "c"]]

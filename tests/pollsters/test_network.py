@@ -67,6 +67,14 @@ def test_sees_interfaces_come_go_and_change_places() -> None:
     assert polled() == {"web1.net.veth1": 5}
 
 
+def test_a_name_that_is_no_text_costs_no_other_interface() -> None:
+    """The kernel takes nearly any bytes for a name; those that are no UTF-8 are escaped."""
+    samples = list(NetworkPollster("web1", lambda: {"a\udcff": Counters(), "b": Counters()}).get_samples([]))
+
+    assert {sample.resource_id for sample in samples} == {"web1.net.a\\xff", "web1.net.b"}
+    assert samples[0].resource_metadata["interface"] == "a\\xff"
+
+
 def test_disables_itself_with_the_loopback_alone() -> None:
     """A machine without a network has nothing to poll."""
     with pytest.raises(PluginUnavailable, match="no network interface but the loopback"):

@@ -12,8 +12,10 @@ from meteragent.clock import SECOND
 from meteragent.errors import PluginError
 from meteragent.pollsters.limits import Limits
 from meteragent.pollsters.poller import Poller, matching
+from meteragent.pollsters.round import PATIENCE
 from meteragent.sample import Sample
 from meteragent.testing.fakes import NOON, CallPollster, FakeClock, ListDiscovery, ListPollster, sample
+from tests import threads
 from tests.pollsters.polling import Polling, source
 
 
@@ -224,3 +226,35 @@ def test_nothing_to_poll_is_no_batch() -> None:
     polling.poll()
     assert polling.batches == []
     assert isinstance(polling.poller, Poller)
+
+
+def test_without_a_thread_every_poll_fails_and_the_next_tick_is_polled() -> None:
+    """It is no end of the source, and quick."""
+    polling = Polling({name: ListPollster(sample()) for name in "abc"})
+    began = time.monotonic()
+    with threads.exhausted():
+        polling.poll()
+
+    assert [(row.outcome, row.reason) for row in polling.rows] == [
+        ("failed", "no thread for it: can't start new thread")
+    ] * 3
+    assert time.monotonic() - began < 2
+    polling.poll()
+    assert [row.outcome for row in polling.rows] == ["complete"] * 3
+    assert polling.settled()
+
+
+def test_without_a_second_thread_pollsters_wait_for_the_first() -> None:
+    """One that is slow holds up the others, which are polled all the same."""
+
+    def slow(_: list[Any]) -> Iterator[Sample]:
+        with threads.exhausted():
+            time.sleep(5 * PATIENCE)
+        yield sample()
+
+    polling = Polling({"slow": CallPollster(slow), "b": ListPollster(sample()), "c": ListPollster(sample())})
+    polling.poll()
+    assert {row.pollster: row.outcome for row in polling.rows} == dict.fromkeys(
+        ("slow", "b", "c"), "complete"
+    )
+    assert polling.settled()

@@ -1,15 +1,16 @@
-"""Runs the pollsters of one tick and waits for them; apart from what lasts between ticks."""
+"""Runs the pollsters of one tick once and waits for them; apart from what lasts between ticks."""
 
 import contextlib
+import sys
 from collections import deque
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 
-from meteragent.batch import Outcome, Poll
+from meteragent.batch import Kept, Outcome, Poll
 from meteragent.clock import SECOND, Clock
 from meteragent.errors import PluginUnavailable, Unavailable
 from meteragent.plugins.isolation import Running
-from meteragent.pollsters.batches import Account, Batches, Journal
+from meteragent.pollsters.batches import Accept, Account, Batches
 from meteragent.pollsters.caller import Caller
 from meteragent.pollsters.calls import BLOCK, Block, Call, Enough
 from meteragent.pollsters.limits import Limits
@@ -20,15 +21,15 @@ PATIENCE = 0.01
 """Seconds that pollsters wait for one that runs before them in their thread, until they get another."""
 
 
-class Tick:
-    """One tick of a polling source.
+class Round:
+    """One run of the pollsters of a polling source, for one tick.
 
     Quick pollsters run one behind the other in one thread, which costs a quiet host least. One that
     takes longer keeps that thread, and those behind it go on in another.
     """
 
     def __init__(
-        self, tick: int, clock: Clock, limits: Limits, timeout: float, journal: Journal, owed: list[Poll]
+        self, tick: int, clock: Clock, limits: Limits, timeout: float, accept: Accept, owed: list[Poll]
     ) -> None:
         """
         :param timeout: seconds from now
@@ -41,7 +42,7 @@ class Tick:
         self._callers: dict[Call, Caller] = {}
         self._open: set[Call] = set()
         self._waiting: deque[Call] = deque()
-        self._journal, self._owed = journal, owed
+        self._accept, self._owed = accept, owed
 
     def run(self, callers: Sequence[Caller]) -> None:
         """Poll all of them and journal what they yield.
@@ -57,7 +58,7 @@ class Tick:
             call = Call(caller, self._tick, cache, self._deadline, self._signals)
             self._accounts[call] = Account(call, now)
             self._callers[call] = caller
-        self._batches = Batches(self._journal, self._limits, self._accounts.values(), self._owed)
+        self._batches = Batches(self._accept, self._limits, self._accounts.values(), self._owed)
         try:
             self._line_up()
             self._start()
@@ -89,10 +90,22 @@ class Tick:
                 self._waiting.append(call)
 
     def _start(self) -> None:
-        """Let the next call in the line run in a thread of its own, and those behind it as it ends."""
-        with contextlib.suppress(IndexError):
+        """Let the next call in the line run in a thread of its own, and those behind it as it ends.
+
+        Where the system has no more threads, they wait for one that still runs; without any they fail.
+        """
+        try:
             call = self._waiting.popleft()
+        except IndexError:  # a thread that just ended has taken it
+            return
+        try:
             self._callers[call].start(call, self._finished)
+        except PluginUnavailable as error:
+            if any(each.running is not None for each in self._open):
+                self._waiting.appendleft(call)
+            else:
+                self._open.discard(call)
+                self._end(call, "failed", str(error))
 
     def _finished(self, running: Running) -> Running | None:
         """What a thread does next, as a call in it ends; runs in that thread."""
@@ -126,7 +139,8 @@ class Tick:
     def _pass_on(self) -> None:
         """Journal what there is, while calls still run."""
         for call in tuple(self._open):
-            self._take(call)
+            if not call.caller.keeps_state:
+                self._take(call)
         if self._open and self._batches.pending:
             self._batches.commit()
 
@@ -142,6 +156,8 @@ class Tick:
             running = call.running
             if running is None or not running.done:
                 continue
+            if call.caller.keeps_state:
+                self._take_whole(call)
             while call.samples or call.turned:
                 self._take(call)
             self._open.discard(call)
@@ -155,15 +171,30 @@ class Tick:
         self._settle()
         for call in tuple(self._open):
             self._callers[call].abandon(call)
-            while call.samples or call.turned:
+            reason = f"not finished after {self._timeout:.3g} s"
+            if call.caller.keeps_state:  # its samples without its state would be told again
+                reason += "; what it yielded is let go with its state"
+            while (call.samples or call.turned) and not call.caller.keeps_state:
                 self._take(call)
             self._open.discard(call)
-            self._end(call, "timed out", f"not finished after {self._timeout:.3g} s")
+            self._end(call, "timed out", reason)
 
     def _take(self, call: Call, count: int = BLOCK) -> None:
         samples, others = call.take(count)
         if samples or others:
             self._batches.add(self._accounts[call], samples, others)
+
+    def _take_whole(self, call: Call) -> None:
+        """All that a call yielded with the state that belongs to it, or nothing."""
+        samples, others = call.take(sys.maxsize)
+        account, state = self._accounts[call], call.state
+        if state is not None and state.fault:
+            call.problems.append(f"{state.fault}; {len(samples) + len(others)} samples let go with it")
+            return
+        if samples or others:
+            self._batches.add_whole(account, samples, others)
+        if state is not None and state.changed is not None:
+            account.kept = Kept(call.caller.polling_source, call.caller.name, state.changed)
 
     def _end(self, call: Call, outcome: Outcome, reason: str) -> None:
         account = self._accounts[call]
@@ -174,6 +205,8 @@ class Tick:
 
 
 def _outcome(call: Call, account: Account, error: BaseException | None, reason: str) -> tuple[Outcome, str]:
+    if call.state is not None and call.state.fault:
+        return "failed", reason
     if error is None:
         return ("partial" if call.problems else "complete"), ""
     if isinstance(error, Enough):

@@ -1,0 +1,1 @@
+"""Any exporter as a pollster."""
