@@ -15,29 +15,31 @@ import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from meteragent import state_folder
-from meteragent.assembly import Pollsters, Source, make_sources, make_targets, plan_sinks
+from meteragent.assembly import make_driver
 from meteragent.batch import Batch, Missed, Poll, Refused
 from meteragent.clock import Clock
 from meteragent.config import Settings
 from meteragent.errors import Unavailable
 from meteragent.failpoints import reach
+from meteragent.figures import Figure
 from meteragent.journal import journal
 from meteragent.journal.salvage import salvage
 from meteragent.journal.schema import COUNTS
-from meteragent.pipeline.definition import SinkDefinition
-from meteragent.pipeline.sink import Sink, Target
 from meteragent.plain import printable, without_password
+from meteragent.plan import Plan, changes, make_plan
+from meteragent.running import Running
+from meteragent.self_metering import VERSION, SelfMetering
+from meteragent.storage.base import StorageDriver
 
 LOG = logging.getLogger(__name__)
 
 SWITCH_INTERVAL = 0.0005
 """Seconds after which a thread that computes lets others run, so that a pollster's loop delays no tick."""
-JOURNAL = "journal.db"
-"""Name of the journal in the state folder."""
 COLLECT_AFTER = 20_000
 """Objects made before Python looks for garbage in cycles: samples hold none, and each look costs a quiet
 host as much as a tick."""
@@ -51,20 +53,20 @@ ROOM = 1.0
 class Agent:
     """Polls, journals and publishes until it is stopped.
 
-    Life: constructed with the settings, ``start`` once, ``stop`` once.
+    Life: constructed with the settings, ``start`` once, ``reload`` many times, ``stop`` once.
     """
 
     def __init__(self, settings: Settings, clock: Clock | None = None, quiet: float = QUIET) -> None:
         self._settings, self._quiet = settings, quiet
         self._clock = clock or Clock()
-        self._stopping = threading.Event()
-        self._threads: list[threading.Thread] = []
-        self._sources: list[Source] = []
-        self._sinks: list[Sink] = []
+        self.metering = SelfMetering(self._clock)
+        self._plan: Plan | None = None
+        self._running: Running | None = None
         self._interrupted: list[Poll] = []
         self._holding, self._held = "", 0.0
+        self._telling = threading.Lock()
+        """Held by the source that says, for all of them, whether the agent accepts."""
         self._lock: int | None = None
-        self._plans: list[SinkDefinition] = []
         self._new = False
 
     def start(self) -> None:
@@ -76,35 +78,60 @@ class Agent:
         sys.setswitchinterval(SWITCH_INTERVAL)
         folder = self._settings.make_state_dir()
         self._lock = state_folder.lock(folder)
-        plugins = Pollsters(self._settings)
-        self._plans = plan_sinks(self._settings, plugins)
-        targets = make_targets(self._settings, self._clock, self._plans)
-        self._new = not (folder / JOURNAL).exists()
-        self._journal = self._open_journal(folder / JOURNAL)
-        self._path = str(folder / JOURNAL)
+        state_folder.check_restored(folder)
+        self._plan = plan = make_plan(self._settings, self._clock, self.figures)
+        self._new = not (folder / state_folder.JOURNAL).exists()
+        self._journal = self._open_journal(folder / state_folder.JOURNAL)
+        self._path = str(folder / state_folder.JOURNAL)
         self._made = os.stat(self._path)
-        self._sinks = self._make_sinks(targets)
-        self._head = [sink for sink in self._sinks if sink.mode == "hold"]
-        self._journal.listeners.extend(sink.offer for sink in self._sinks)
+        self._running = running = self._make_running(plan)
         self._interrupted = self._find_interrupted()
-        ticks = self._journal.last_ticks()
-        self._sources = make_sources(
-            self._settings, self._clock, plugins, ticks, self.accept, self._miss
-        )  # fmt: skip
         gc.collect()
         gc.freeze()  # what is there now stays
         gc.set_threshold(COLLECT_AFTER, 50, 50)
-        for sink in self._sinks:
-            sink.start()
-        with contextlib.suppress(Unavailable):  # then it goes before the next batch
-            self._tell_interrupted()
-        for source in self._sources:
-            thread = threading.Thread(
-                target=source.ticker.run, args=(self._stopping.wait,), name=f"poll {source.name}", daemon=True
-            )
-            self._threads.append(thread)
-            thread.start()
+        try:
+            running.start_sinks()
+            with contextlib.suppress(Unavailable):  # then it goes before the next batch
+                self._tell_interrupted()
+            running.start_sources(plan)
+        except RuntimeError as error:  # as where a user may have no more threads
+            raise Unavailable(f"the agent cannot begin: {error}") from None
         reach("idle")
+
+    @property
+    def settings(self) -> Settings:
+        """Those in use."""
+        return self._settings
+
+    def make_reader(self) -> StorageDriver:
+        """A driver of the store for reading, beside the one that records.
+
+        :raises ConfigError: when it cannot be used
+        """
+        driver: StorageDriver = make_driver(self._settings, self._clock, read_only=True)
+        return driver
+
+    def reload(self, settings: Settings) -> list[str]:
+        """Go on with another configuration: stop and start only what it changes; what that is, a line each.
+
+        Called by one thread at a time, so that what was read last is what is in use.
+
+        :raises MeteragentError: when it cannot be used; all goes on as before then
+        """
+        before, running = self._plan, self._running
+        if before is None or running is None:
+            raise Unavailable("the agent does not run")
+        try:
+            plan = make_plan(settings, self._clock, self.figures, before)
+            found = changes(before, plan)
+            plan.close_targets({change.name for change in found if change.what == "sink"})
+            late = running.change(plan, found)
+        except RuntimeError as error:  # as where a user may have no more threads
+            raise Unavailable(f"not everything could be changed, reload again: {error}") from None
+        self._plan, self._settings = plan, settings
+        lines = [f"reloaded: {change}" for change in found] or ["reloaded: nothing that runs has changed"]
+        lines += [f"{name} still ends what it was at, and changes after that" for name in late]
+        return list(map(printable, lines))
 
     def _open_journal(self, path: Path) -> journal.Journal:
         salvage(path, self._clock)
@@ -112,22 +139,16 @@ class Agent:
         settings = journal.Settings(options.max_size, options.reserve, options.quarantine_max_size)
         return journal.Journal(path, settings, self._clock)
 
-    def _make_sinks(self, targets: Sequence[list[Target]]) -> list[Sink]:
+    def _make_running(self, plan: Plan) -> Running:
         """All sinks, each where it stood."""
         agent = self._journal.agent(self._settings.conf.agent.id, lambda: uuid.uuid4().hex)
-        half = self._settings.conf.journal.max_size // 2
-        sinks = [
-            Sink(
-                plan.name, its, plan.supports, self._journal, agent,
-                mode=plan.when_full, max_lag=plan.max_lag or half,
-            )
-            for plan, its in zip(self._plans, targets, strict=True)
-        ]  # fmt: skip
+        running = Running(self._journal, agent, self._clock, self.metering, self.accept, self._miss)
+        running.join(plan)
         for name in self._journal.positions.waiting:
             LOG.warning(
                 "sink %s is no longer configured, but batches are kept for it; configure it again", name
             )
-        return sinks
+        return running
 
     def _find_interrupted(self) -> list[Poll]:
         """Rows for the polls that an earlier run began and did not end."""
@@ -141,8 +162,10 @@ class Agent:
 
     def _tell_interrupted(self) -> None:
         if self._interrupted:
-            self._journal.append(Batch(polls=self._interrupted, host=self._settings.host))
-            self._interrupted = []
+            with self._telling:  # two sources may come here at once
+                if self._interrupted:
+                    self._journal.append(Batch(polls=self._interrupted, host=self._settings.host))
+                    self._interrupted = []
 
     def accept(self, batch: Batch, refused: Sequence[Refused] = (), read: int | None = None) -> Batch:
         """Journal a batch and hand it to the sinks; what sources are given to call.
@@ -157,16 +180,23 @@ class Agent:
             self._tell_interrupted()
             journaled = self._journal.append(batch, refused, read)
         except Unavailable as error:
-            if not self._holding:
-                LOG.warning("not everything can be accepted now, ticks become gaps: %s", error)
-            self._holding, self._held = str(error), self._clock.monotonic()
+            with self._telling:
+                if not self._holding:
+                    LOG.warning("not everything can be accepted now, ticks become gaps: %s", error)
+                self._holding, self._held = str(error), self._clock.monotonic()
             raise
-        if self._holding and self._clock.monotonic() - self._held > self._quiet:
-            LOG.warning("accepting again")
-            self._holding = ""
-        for sink in self._head:
+        if self._holding:
+            self._tell_accepting()
+        self.metering.note(batch)
+        for sink in self._running.head if self._running is not None else ():
             sink.wait_for_room(ROOM)
         return journaled
+
+    def _tell_accepting(self) -> None:
+        with self._telling:
+            if self._holding and self._clock.monotonic() - self._held > self._quiet:
+                LOG.warning("accepting again")
+                self._holding = ""
 
     def _check_journal(self) -> None:
         """See that the journal's file still has its name: what is written to one without is lost at the end.
@@ -189,13 +219,7 @@ class Agent:
     def stop(self, seconds: float = 1.8) -> None:
         """Stop polling, let the sinks end the batch in flight, and close everything in that time."""
         deadline = time.monotonic() + seconds
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join(max(0.0, (deadline - time.monotonic()) / 2))
-        for sink in self._sinks:
-            sink.stop()
-        ended = [sink.join(max(0.1, deadline - time.monotonic())) for sink in self._sinks]
-        if all(ended) and not any(thread.is_alive() for thread in self._threads):
+        if self._running is not None and self._running.stop(deadline):
             self._journal.close()  # else a thread may still be in it, and ending the process closes it
         if self._lock is not None:
             os.close(self._lock)
@@ -203,12 +227,14 @@ class Agent:
 
     def greeting(self) -> str:
         """What is metered, where it is kept, how to ask."""
-        meters = sorted(set().union(*(source.meters for source in self._sources)))
+        sources = [polling.source for polling in self._running.sources] if self._running else []
+        meters = sorted(set().union(*(source.meters for source in sources)))
         example = shlex.quote(meters[0]) if meters else "METER"
-        every = ", ".join(f"{source.name} every {source.interval} s" for source in self._sources) or "nothing"
+        every = ", ".join(f"{source.name} every {source.interval} s" for source in sources) or "nothing"
         folder, store = self._settings.state_dir, shown_store(self._settings)
         journal = f"the journal in {folder}{', which is new,' if self._new else ''}"
-        sinks = ", ".join(f"{plan.name} ({', '.join(plan.publishers)})" for plan in self._plans) or "no sink"
+        plans = self._plan.sinks.values() if self._plan else ()
+        sinks = ", ".join(f"{plan.name} ({', '.join(plan.publishers)})" for plan in plans) or "no sink"
         lines = [
             f"meteragent polls {len(meters)} meters: {every}",
             f"sends them through {journal} to {without_password(sinks)}; store: is {store}",
@@ -232,17 +258,52 @@ class Agent:
                 f"{count:,} {name}" for name in (*COUNTS[1:], "pending") if (count := getattr(sink, name))
             ]
             parts.append(f"{sink.name}: " + ", ".join(told))
-        parts += [f"{sink.name} waits: {sink.trouble}" for sink in self._sinks if sink.trouble]
+        sinks, sources = (self._running.sinks, self._running.sources) if self._running else ([], [])
+        parts += [f"{sink.name} waits: {sink.trouble}" for sink in sinks if sink.trouble]
         parts += [
-            f"{source.name} waits: {source.ticker.waiting}"
-            for source in self._sources
-            if source.ticker.waiting
+            f"{each.source.name} waits: {each.ticker.waiting}" for each in sources if each.ticker.waiting
         ]
         if self._holding:
             parts.append(f"not everything is accepted: {self._holding}")
         if not account.balanced:
             parts.append("THE ACCOUNT DOES NOT BALANCE")
         return printable("; ".join(parts))
+
+    def figures(self) -> list[Figure]:
+        """What it tells about itself."""
+        try:
+            account = self._journal.status()
+        except Unavailable:
+            account = None  # the rest is told all the same
+        return self.metering.figures(account, self._running.sinks if self._running else (), self._holding)
+
+    def status(self) -> dict[str, Any]:
+        """What it is doing, as JSON can say it; times are microseconds since the epoch."""
+        sources, sinks = (self._running.sources, self._running.sinks) if self._running else ([], [])
+        return {
+            "version": VERSION,
+            "process": os.getpid(),
+            "host": self._settings.host,
+            "state_dir": str(self._settings.state_dir),
+            "started": self.metering.started,
+            "store": shown_store(self._settings),
+            "holding": self._holding,
+            "polling_sources": [
+                {
+                    "name": each.source.name,
+                    "interval": each.source.interval,
+                    "last": each.ticker.schedule.last,
+                    "due": each.ticker.schedule.due,
+                    "waiting": each.ticker.waiting,
+                }
+                for each in sources
+            ],
+            "sinks": [
+                {"name": each.name, "mode": each.mode, "pending": each.pending, "trouble": each.trouble}
+                for each in sinks
+            ],
+            "account": self._journal.status(),
+        }
 
 
 def shown_store(settings: Settings) -> str:

@@ -4,28 +4,30 @@ import contextlib
 import itertools
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from meteragent.batch import Missed, Published
+from meteragent import state_folder
+from meteragent.batch import Published
 from meteragent.clock import Clock
 from meteragent.config import Settings
 from meteragent.discovery.discoverer import Discoverer
 from meteragent.errors import ConfigError, MeteragentError
+from meteragent.figures import Figure
 from meteragent.pipeline.definition import DEFAULT as DEFAULT_PIPELINE
 from meteragent.pipeline.definition import SinkDefinition
 from meteragent.pipeline.definition import parse as parse_pipeline
-from meteragent.pipeline.sink import Target
+from meteragent.pipeline.target import Target, let_go
 from meteragent.plain import without_password
 from meteragent.plugins import catalog, loader
 from meteragent.plugins.bind import bind
 from meteragent.plugins.contracts import PUBLISH
 from meteragent.pollsters.ancestor import Manager
-from meteragent.pollsters.batches import Journal
+from meteragent.pollsters.batches import Accept
 from meteragent.pollsters.caller import declared
 from meteragent.pollsters.definition import DEFAULT as DEFAULT_POLLING
 from meteragent.pollsters.definition import PollingSource, merged
@@ -33,16 +35,23 @@ from meteragent.pollsters.definition import parse as parse_polling
 from meteragent.pollsters.limits import limits
 from meteragent.pollsters.poller import Poller, matching
 from meteragent.pollsters.sharing import Sharing
-from meteragent.scheduler import Schedule, Ticker, offset
+from meteragent.pollsters.states import States
 from meteragent.selection import Selection
 
 LOG = logging.getLogger(__name__)
 
-BESIDE = ("", "-wal", "-shm", "-journal", "-agents")
+BESIDE = ("", "-wal", "-shm", "-journal", "-agents", ".wal")
 """Endings of the files that belong together."""
 STORE = "[storage] connection"
-OWN_FILES = ("agent.lock", *(f"journal.db{suffix}" for suffix in BESIDE))
+OWN_FILES = (
+    state_folder.LOCK,
+    state_folder.SOCKET,
+    *(f"{state_folder.JOURNAL}{suffix}" for suffix in BESIDE),
+)
 """Files in the state folder that no plugin may write to."""
+
+
+Figures = Callable[[], list[Figure]]
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -54,24 +63,45 @@ class Source(msgspec.Struct, frozen=True):
     meters: frozenset[str]
     """Those that its pollsters say they can yield and that it selects."""
     poller: Poller
-    ticker: Ticker
 
 
 class Pollsters:
     """The plugins that polling needs, loaded once."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, before: "Pollsters | None" = None, figures: Figures | None = None
+    ) -> None:
+        """
+        :param before: those in use; what is loaded stays, unless an option of some plugin has changed
+        :param figures: gives what a running agent tells about itself
+        """
         conf = settings.conf
         disabled = conf.plugins.disable
         values = {"conf": conf, "host": settings.host, "state_dir": settings.state_dir}
+        if figures is not None:
+            values["figures"] = figures
         found = {kind: catalog.find(kind, conf.polling.namespaces) for kind in catalog.GROUPS}
         for namespace in conf.polling.namespaces:
             if not catalog.find(catalog.POLLSTER, [namespace]):
-                LOG.warning("[polling] namespaces: no pollsters are installed for %r", namespace)
+                LOG.warning(
+                    "[polling] namespaces: no pollsters are installed for %r; installed: %s",
+                    namespace, ", ".join(catalog.namespaces()),
+                )  # fmt: skip
         for pattern in loader.unmatched(itertools.chain.from_iterable(found.values()), disabled):
             LOG.warning("[plugins] disable: %r matches none of the plugins found", pattern)
-        self.pollsters = loader.load(found[catalog.POLLSTER], values, disabled)
-        self.discoveries = loader.load(found[catalog.DISCOVERY], values, disabled)
+        self._others = settings.others
+        kept = before._made if before is not None and before._others == settings.others else {}
+        self.pollsters = loader.load(found[catalog.POLLSTER], values, disabled, kept)
+        self.discoveries = loader.load(found[catalog.DISCOVERY], values, disabled, kept)
+        both = [*found[catalog.POLLSTER], *found[catalog.DISCOVERY]]
+        self._made: dict[catalog.Found, loader.Plugin] = {
+            one: plugin
+            for one, plugin in zip(both, [*self.pollsters, *self.discoveries], strict=True)
+            if plugin.state == "loaded"
+        }
+        if before is not None and kept and _same(self.discoveries, before.discoveries):
+            self.manager: Manager = before.manager
+            return
         self.manager = Manager(conf)
         discoveries = {each.name: each.object for each in self.discoveries if each.state == "loaded"}
         self.manager.discoverer = Discoverer(
@@ -79,16 +109,32 @@ class Pollsters:
         )  # fmt: skip
 
     def warn_of(self, owner: str, selection: Selection) -> None:
-        """Log which patterns fit nothing that can be polled, as far as the pollsters say what they yield."""
-        meters = [meter for each in self.loaded.values() for meter in declared(each)]
-        if all(declared(each) for each in self.loaded.values()):
-            for pattern in selection.unmatched([*meters, *self.loaded]):
-                LOG.warning("%s: meters: %r fits no meter of the pollsters that are loaded", owner, pattern)
+        """Log which patterns fit nothing that can be polled."""
+        for pattern in self.unmatched(selection):
+            LOG.warning("%s: meters: %r fits no meter of the pollsters that are loaded", owner, pattern)
+
+    def unmatched(self, selection: Selection) -> list[str]:
+        """The patterns that fit nothing that can be polled, as far as the pollsters say what they yield."""
+        if not all(declared(each) for each in self.loaded.values()):
+            return []
+        return selection.unmatched(self.meters)
+
+    @property
+    def meters(self) -> list[str]:
+        """What the loaded pollsters say that they yield, and their own names."""
+        return [*(meter for each in self.loaded.values() for meter in declared(each)), *self.loaded]
 
     @property
     def loaded(self) -> dict[str, Any]:
         """The pollsters by name."""
         return {each.name: each.object for each in self.pollsters if each.state == "loaded"}
+
+
+def _same(plugins: Sequence[loader.Plugin], others: Sequence[loader.Plugin]) -> bool:
+    """Whether they are the very same objects."""
+    return [(each.name, id(each.object)) for each in plugins] == [
+        (each.name, id(each.object)) for each in others
+    ]
 
 
 def polling_sources(settings: Settings) -> list[PollingSource]:
@@ -103,36 +149,34 @@ def polling_sources(settings: Settings) -> list[PollingSource]:
     return merged(sources)
 
 
-def make_sources(
+def make_source(
     settings: Settings,
     clock: Clock,
     plugins: Pollsters,
-    last_ticks: Mapping[str, int],
-    journal: Journal,
-    miss: Callable[[Missed], None],
-) -> list[Source]:
-    """All polling sources, each with its schedule where an earlier run left it.
+    definition: PollingSource,
+    accept: Accept,
+    sharing: Sharing | None = None,
+    states: States | None = None,
+) -> Source:
+    """A polling source.
 
-    :raises ConfigError: when polling.yaml cannot be used
+    :raises PluginError: when a pollster needs an argument that is not offered
     """
-    made = []
-    sharing, bounds = Sharing(), limits(settings.conf.polling)
-    for definition in polling_sources(settings):
-        name = str(definition.name)
-        poller = Poller(
-            definition, plugins.loaded, plugins.manager, journal,
-            clock=clock, limits=bounds, sharing=sharing,
-            sample_source=settings.conf.sample_source, host=settings.host,
-        )  # fmt: skip
-        for entry in definition.entries or (definition,):
-            plugins.warn_of(f"polling source {name}", entry.meters)
-        if not poller.pollsters:
-            LOG.warning("polling source %s selects no pollster that is loaded; it polls nothing", name)
-        shift = offset(name, settings.host, definition.interval)
-        schedule = Schedule(name, definition.interval, shift, clock, last_ticks.get(name))
-        ticker = Ticker(schedule, poller.poll, miss)
-        made.append(Source(name, definition.interval, _meters(definition, plugins.loaded), poller, ticker))
-    return made
+    poller = Poller(
+        definition, plugins.loaded, plugins.manager, accept,
+        clock=clock, limits=limits(settings.conf.polling), sharing=sharing, states=states,
+        sample_source=settings.conf.sample_source, host=settings.host,
+    )  # fmt: skip
+    meters = _meters(definition, plugins.loaded)
+    return Source(str(definition.name), definition.interval, meters, poller)
+
+
+def warn_of_source(plugins: Pollsters, definition: PollingSource) -> None:
+    """Log what of a polling source fits nothing that can be polled."""
+    for entry in definition.entries or (definition,):
+        plugins.warn_of(f"polling source {definition.name}", entry.meters)
+    if not matching(definition, plugins.loaded):
+        LOG.warning("polling source %s selects no pollster that is loaded; it polls nothing", definition.name)
 
 
 def _meters(definition: PollingSource, pollsters: Mapping[str, Any]) -> frozenset[str]:
@@ -160,17 +204,25 @@ def plan_sinks(settings: Settings, plugins: Pollsters | None = None) -> list[Sin
     if plugins is not None:
         for source in pipeline.sources:
             plugins.warn_of(f"{file}: source {source.name}", source.meters)
+    for fault in shared_files(pipeline.sinks):
+        raise fault
+    return pipeline.sinks
+
+
+def shared_files(sinks: Sequence[SinkDefinition]) -> Iterator[ConfigError]:
+    """What is wrong with sinks that write to the same file."""
     files: dict[str, str] = {}
-    for sink in pipeline.sinks:
+    for sink in sinks:
         for url in sink.publishers:
             if urlsplit(url).scheme == "file" and files.setdefault(url, sink.name) != sink.name:
-                raise ConfigError(
+                yield ConfigError(
                     f"sink {sink.name!r}: publisher {url!r} is that of sink {files[url]!r}, too; "
                     "a file belongs to one sink, since its length is part of the sink's position",
-                    file=file,
+                    file=sink.file,
                     line=sink.line,
+                    key="publishers",
+                    value=url,
                 )
-    return pipeline.sinks
 
 
 def make_targets(settings: Settings, clock: Clock, sinks: Sequence[SinkDefinition]) -> list[list[Target]]:
@@ -179,34 +231,72 @@ def make_targets(settings: Settings, clock: Clock, sinks: Sequence[SinkDefinitio
     :raises ConfigError: when one is not installed, cannot use its URL, or would write to a file of another
     :raises PluginError: when one cannot be loaded
     """
+    owners = _owners(settings, clock)
+    targets: list[list[Target]] = [[] for _ in sinks]
+    with contextlib.ExitStack() as refused:
+        for sink, its in zip(sinks, targets, strict=True):
+            refused.callback(let_go, its)
+            for url in dict.fromkeys(sink.publishers):
+                driver = make_driver(settings, clock) if urlsplit(url).scheme == "store" else None
+                try:
+                    its.append(_target(settings, clock, url, driver, owners))
+                except ConfigError as error:
+                    raise ConfigError(
+                        f"sink {sink.name!r}: {error}", file=sink.file, line=sink.line
+                    ) from None
+        refused.pop_all()
+    return targets
+
+
+def target_faults(
+    settings: Settings, clock: Clock, sinks: Sequence[SinkDefinition]
+) -> Iterator[tuple[SinkDefinition, str, MeteragentError]]:
+    """Why publishers cannot be made: each is made, with a store for reading only, and closed again."""
+    owners = _owners(settings, clock)
+    for sink in sinks:
+        for url in dict.fromkeys(sink.publishers):
+            driver = None
+            if urlsplit(url).scheme == "store":
+                try:
+                    driver = make_driver(settings, clock, read_only=True)
+                except MeteragentError:  # a fault of the option
+                    continue
+            try:
+                _target(settings, clock, url, driver, owners).close()
+            except MeteragentError as error:
+                yield sink, url, error
+
+
+def _owners(settings: Settings, clock: Clock) -> dict[Path, str]:
+    """By file whose it is: the agent's own, and those of the store."""
     owners = {Path(os.path.realpath(settings.state_dir / name)): "the agent" for name in OWN_FILES}
     store = None
     with contextlib.suppress(MeteragentError):  # it is told where it is needed
         store = make_driver(settings, clock, read_only=True)
         store.close()
     _own(store, STORE, owners)
-    targets: list[list[Target]] = []
-    for sink in sinks:
-        urls = {url: urlsplit(url).scheme for url in sink.publishers}
-        drivers = {url: make_driver(settings, clock) for url, scheme in urls.items() if scheme == "store"}
-        try:
-            targets.append([_target(settings, clock, url, drivers.get(url), owners) for url in urls])
-        except ConfigError as error:
-            raise ConfigError(f"sink {sink.name!r}: {error}", file=sink.file, line=sink.line) from None
-    return targets
+    return owners
 
 
 def _target(settings: Settings, clock: Clock, url: str, driver: Any, owners: dict[Path, str]) -> Target:
-    """A publisher; the file that it writes to is added to those that have an owner."""
-    values = {**_values(settings, clock, url), "driver": driver}
-    if driver is None:
-        del values["driver"]
-    publisher = loader.load_one(
-        catalog.PUBLISHER, urlsplit(url).scheme, values, settings.conf.plugins.disable
-    )
-    _own(publisher, f"publisher {without_password(url)!r}", owners)
-    publish: Callable[[Mapping[str, Any]], Published | None] = bind(publisher.publish, PUBLISH)
-    return Target(url, publish, publisher.close)
+    """A publisher; the file that it writes to is added to those that have an owner.
+
+    :param driver: of the store, where it is one for it; closed with it, also when there can be none
+    """
+    values = _values(settings, clock, url)
+    with contextlib.ExitStack() as refused:
+        if driver is not None:
+            values["driver"] = driver
+            refused.callback(driver.close)
+        publisher = loader.load_one(
+            catalog.PUBLISHER, urlsplit(url).scheme, values, settings.conf.plugins.disable
+        )
+        publish: Callable[[Mapping[str, Any]], Published | None] = bind(publisher.publish, PUBLISH)
+        target = Target(url, publish, publisher.close)
+        refused.callback(let_go, [target])
+        _own(publisher, f"publisher {without_password(url)!r}", owners)
+        refused.pop_all()
+    return target
 
 
 def _own(plugin: Any, told: str, owners: dict[Path, str]) -> None:

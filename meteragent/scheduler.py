@@ -13,7 +13,7 @@ import msgspec
 from meteragent.batch import Missed
 from meteragent.clock import SECOND, Clock, iso
 from meteragent.errors import Unavailable
-from meteragent.plugins.reason import one_line
+from meteragent.plugins.reason import one_line, valid
 
 LOG = logging.getLogger(__name__)
 
@@ -99,6 +99,16 @@ class Schedule:
         """The next grid instant to be polled, half an interval after ``last`` or more; None before any."""
         return None if self.last is None else self._due_after(self.last)
 
+    def owed(self, until: int) -> Missed | None:
+        """The instants up to one that nothing was told of, when this schedule is not gone on with."""
+        if self.last is None:
+            return None
+        due, lost = self._due_after(self.last), self._floor(until)
+        if lost < due:
+            return None
+        self.last = lost
+        return Missed(self.polling_source, due, lost + 1, (lost - due) // self.interval + 1, "reload")
+
     def advance(self) -> Wait | Tick | Missed:
         """What to do now; a tick counts as issued, a missed run as told, with the return."""
         now = self._clock.wall()
@@ -167,6 +177,23 @@ class Schedule:
         return step if abs(step) > SECOND + elapsed * LARGEST_DRIFT else 0
 
 
+def begun_anew(polling_source: str, interval: int, offset: int, clock: Clock, last: int | None) -> Schedule:
+    """The schedule of a source that was configured just now: what lies behind is owed by nobody.
+
+    Polled at once when that is an interval or more after the last tick, else at the next grid
+    instant at least half an interval after it.
+
+    :param last: the last tick under this name, as ``Schedule`` takes it
+    """
+    if last is not None:
+        now = clock.wall()
+        if now - last >= interval * SECOND:
+            last = None
+        elif now >= last:
+            last = max(last, now - interval * SECOND // 2)
+    return Schedule(polling_source, interval, offset, clock, last)
+
+
 class Ticker:
     """Runs a schedule in the thread of its source, so that the source never overlaps itself.
 
@@ -189,6 +216,8 @@ class Ticker:
         """Missed runs that are not journaled yet, in their order."""
         self.waiting = ""
         """Why it waits, where that is more than the time to the next tick."""
+        self._fault = ""
+        """What was logged last that nobody foresaw, as long as it lasts."""
 
     def run(self, wait: Callable[[float], bool]) -> None:
         """Until stopped.
@@ -210,11 +239,21 @@ class Ticker:
                 stopped = wait(step.seconds)
         self.flush()
 
+    def end(self, until: int) -> None:
+        """Tell what is owed up to an instant, as this schedule is not gone on with."""
+        owed = self.schedule.owed(until)
+        if owed is not None:
+            self._hold(owed)
+        self.flush()
+
     def flush(self) -> bool:
         """Journal what is pending, as far as it goes; True when nothing is left."""
         try:
             self._told()
         except Unavailable:
+            return False
+        except Exception as error:  # boundary: a fault in telling must not end the source; it is told again
+            self._log(error)
             return False
         return True
 
@@ -223,10 +262,21 @@ class Ticker:
             self._told()
             self._poll(at)
         except Unavailable as error:
-            self._hold(Missed(self.schedule.polling_source, at, at + 1, 1, str(error)))
+            self._hold(Missed(self.schedule.polling_source, at, at + 1, 1, valid(str(error))))
         except Exception as error:  # boundary: a fault at one tick must not end the source for good
-            LOG.exception("polling source %s: a tick failed", self.schedule.polling_source)
-            self._hold(Missed(self.schedule.polling_source, at, at + 1, 1, one_line(error)))
+            self._hold(Missed(self.schedule.polling_source, at, at + 1, 1, self._log(error)))
+        else:
+            if self._fault:
+                LOG.info("polling source %s: polls again", self.schedule.polling_source)
+                self._fault = ""
+
+    def _log(self, error: Exception) -> str:
+        """Log a fault of ours where it is another one than the last time; it in one line."""
+        source, reason = self.schedule.polling_source, one_line(error)
+        if reason != self._fault:
+            LOG.error("polling source %s: ticks become gaps: %s", source, reason, exc_info=error)
+            self._fault = reason
+        return reason
 
     def _told(self) -> None:
         while self.pending:

@@ -27,6 +27,7 @@ class Selection:
     def __init__(self, patterns: Any) -> None:
         entries = _entries(patterns)
         _check(entries)
+        self._written = tuple(map(repr, entries))
         texts = [entry for entry in entries if isinstance(entry, str)]
         self.remarks = _remarks(patterns, entries)
         """What was taken although it is hardly what was meant."""
@@ -35,6 +36,12 @@ class Selection:
         self._allowed = _matchers(self._patterns)
         self._otherwise = len(self._denied) == len(entries)
         self._remembered = lru_cache(REMEMBERED)(self._decide)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Selection) and self._written == other._written
+
+    def __hash__(self) -> int:
+        return hash(self._written)
 
     def supports(self, meter: str) -> bool:
         """Whether a meter is selected."""

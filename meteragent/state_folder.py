@@ -9,6 +9,12 @@ from meteragent.errors import ConfigError
 
 LOG = logging.getLogger(__name__)
 
+JOURNAL = "journal.db"
+"""The journal's file."""
+RESTORING = "journal.db.restoring"
+"""The journal out of a backup, until it and the store are both in their places."""
+SOCKET = "agent.sock"
+"""What a running agent is asked through."""
 LOCK = "agent.lock"
 """File that names the process that has the folder."""
 _ADVICE = "--state-dir or [agent] state_dir names another one"
@@ -43,8 +49,12 @@ def checked(text: str) -> Path:
         fault = f"there is no user {text[1:].partition('/')[0]!r}"
     elif any("\ud800" <= letter <= "\udfff" for letter in str(path)):
         fault = "is no UTF-8 text"
+    elif "\0" in text:
+        fault = "has a NUL in it"
     elif path.exists() and not path.is_dir():
         fault = "is no folder"
+    elif not (above := next(each for each in (path, *path.parents) if each.exists())).is_dir():
+        fault = f"{above} is no folder"
     else:
         return path
     raise ConfigError(f"state folder {text[:200]!r}: {fault}; {_ADVICE}")
@@ -108,3 +118,14 @@ def lock(path: Path) -> int:
     finally:
         os.close(note)
     return folder
+
+
+def check_restored(path: Path) -> None:
+    """See that no restore into it was cut off: its store may be of the backup, its journal may not.
+
+    :raises ConfigError: when one was
+    """
+    if (path / RESTORING).exists():
+        raise ConfigError(
+            f"state folder {path}: a restore into it was cut off; run `meteragent restore` again"
+        )

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -270,3 +271,41 @@ def test_the_account_line_tells_reads_and_each_sink(
     assert "= journaled" in line
     assert "store: " in line
     assert "\n" not in line
+
+
+class Slow(logging.Handler):
+    """Lets others run while it takes a line, and keeps it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Without the lock that others would wait for."""
+        time.sleep(0.05)
+        self.lines.append(record.getMessage())
+        return True
+
+
+def test_several_sources_that_meet_a_refusal_at_once_tell_it_once(
+    configure: Configure, running: Callable[[Settings], Agent]
+) -> None:
+    """Whichever comes first says it for all."""
+    agent = running(configure(polling="sources: []"))
+    (configure().state_dir / "journal.db").rename(configure().state_dir / "elsewhere")
+    slow, log = Slow(), logging.getLogger("meteragent.agent")
+
+    def source() -> None:
+        with pytest.raises(Unavailable):
+            agent.accept(Batch())
+
+    threads = [threading.Thread(target=source) for _ in range(4)]
+    log.addHandler(slow)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        log.removeHandler(slow)
+    assert len([line for line in slow.lines if line.startswith("not everything can be accepted")]) == 1

@@ -1,14 +1,25 @@
 """What is made out of the configuration, and what is said of it when it fits nothing."""
 
 import logging
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from benchmarks.plugin_folder import install
 from meteragent.agent import Agent, shown_store
-from meteragent.assembly import Pollsters, make_sources, plan_sinks
+from meteragent.assembly import (
+    Pollsters,
+    make_driver,
+    make_targets,
+    plan_sinks,
+    polling_sources,
+    warn_of_source,
+)
 from meteragent.batch import Batch, Missed
 from meteragent.clock import Clock
 from meteragent.config import Settings, load
@@ -47,7 +58,8 @@ def said(settings: Settings, caplog: pytest.LogCaptureFixture) -> str:
     """What is warned of while everything is made."""
     with caplog.at_level(logging.WARNING, "meteragent"):
         plugins = Pollsters(settings)
-        make_sources(settings, Clock(), plugins, {}, journal, miss)
+        for definition in polling_sources(settings):
+            warn_of_source(plugins, definition)
         plan_sinks(settings, plugins)
     return caplog.text
 
@@ -163,3 +175,47 @@ def test_a_missing_document_is_told_with_its_option(configured: Configured) -> N
     settings = configured(options="[polling]\ncfg_file = /nowhere.yaml\n")
     with pytest.raises(ConfigError, match=r"^\[polling\] cfg_file = '/nowhere.yaml' is not there$"):
         Agent(settings).start()
+
+
+NOTING = """
+import os
+
+
+class Noting:
+    def publish(self, samples):
+        pass
+
+    def close(self):
+        os.environ["METERAGENT_NOTED"] += "closed "
+"""
+
+
+def test_publishers_that_were_made_are_closed_when_another_one_is_refused(
+    configured: Configured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each refused reload would leave some open; the publishers of its own sink, too."""
+    install(tmp_path / "site", "noting", NOTING, {"meteragent.publisher": {"noting": "Noting"}})
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    monkeypatch.setenv("METERAGENT_NOTED", "")
+    settings = configured(
+        pipeline="sources: [{name: s, meters: ['*'], sinks: [a, b]}]\n"
+        "sinks: [{name: a, publishers: ['noting:']}, {name: b, publishers: ['noting:x', 'file:journal.db']}]"
+    )
+    with pytest.raises(ConfigError, match=r"sink 'b': .* is a file of the agent"):
+        make_targets(settings, Clock(), plan_sinks(settings))
+    assert os.environ["METERAGENT_NOTED"] == "closed closed "
+
+
+def test_a_store_whose_publisher_is_refused_is_let_go(configured: Configured) -> None:
+    """DuckDB keeps a file open while anybody has it."""
+    pytest.importorskip("duckdb")
+    settings = configured(options="[storage]\nconnection = duckdb:///s.duckdb\n")
+    settings.make_state_dir()
+    driver = make_driver(settings, Clock())
+    driver.expire(0)
+    driver.close()
+    settings.conf.set_override("disable", ["publisher:store"], "plugins")
+    with pytest.raises(ConfigError, match="disabled by"):
+        make_targets(settings, Clock(), plan_sinks(settings))
+    beside = "import duckdb, sys; duckdb.connect(sys.argv[1]).close()"
+    subprocess.run([sys.executable, "-c", beside, settings.state_dir / "s.duckdb"], check=True)

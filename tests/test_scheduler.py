@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from meteragent.batch import Missed
 from meteragent.clock import SECOND, Clock
 from meteragent.errors import Unavailable
-from meteragent.scheduler import HELD_RUNS, LONGEST_WAIT, Schedule, Tick, Ticker, Wait, offset
+from meteragent.scheduler import HELD_RUNS, LONGEST_WAIT, Schedule, Tick, Ticker, Wait, begun_anew, offset
 from meteragent.testing.fakes import NOON, FakeClock
 from tests.ledger import Ledger, until
 
@@ -303,3 +303,104 @@ def test_a_fault_in_a_tick_is_a_gap_and_not_the_end_of_the_source(caplog: pytest
     assert ledger.polled == [NOON + 70 * SECOND]
     assert len(caplog.records) == 1
     ledger.verify()
+
+
+def test_a_fault_that_stays_is_logged_once_until_it_is_another(caplog: pytest.LogCaptureFixture) -> None:
+    """One traceback for each outbreak, not one for each tick."""
+    clock, ledger = FakeClock(NOON + 10 * SECOND), Ledger(60, 10 * SECOND)
+    faults = ["one", "one", "one", "two", "two", "", "two"]
+
+    def poll(at: int) -> None:
+        if fault := faults.pop(0):
+            raise RuntimeError(fault)
+        ledger.poll(at)
+
+    Ticker(minutely(clock, NOON - 50 * SECOND), poll, ledger.miss).run(until(clock, 7))
+    told = [record.getMessage().rpartition(" ")[2] for record in caplog.records if record.exc_info]
+    assert told == ["one", "two", "two"]
+    assert [run.reason[-3:] for run in ledger.missed] == ["one"] * 3 + ["two"] * 3
+    ledger.verify()
+
+
+def test_a_fault_in_telling_a_gap_is_not_the_end_of_the_source(caplog: pytest.LogCaptureFixture) -> None:
+    """While it lasts nothing is polled, it is logged once, and then all of it is told."""
+    clock, ledger = FakeClock(NOON + 10 * SECOND), Ledger(60, 10 * SECOND)
+    faults = [MemoryError("no room")] * 9
+
+    def miss(run: Missed) -> None:
+        if faults:
+            raise faults.pop()
+        ledger.miss(run)
+
+    ledger.full = True
+    ticker = Ticker(minutely(clock, NOON - 50 * SECOND), ledger.poll, miss)
+    ticker.run(until(clock, 1))
+    ledger.full = False
+    ticker.run(until(clock, 6))
+    assert not faults
+    assert not ticker.pending
+    assert len(caplog.records) == 1
+    assert ledger.missed[0].start == NOON + 10 * SECOND
+    assert ledger.polled
+    ledger.verify()
+
+
+def test_the_reason_of_a_gap_is_text_that_can_be_kept() -> None:
+    """One that could not be written would stand before all later polls for ever."""
+    clock, ledger = FakeClock(NOON + 10 * SECOND), Ledger(60, 10 * SECOND)
+
+    def poll(at: int) -> None:
+        raise Unavailable(f"no room in /\udcff at {at}")
+
+    Ticker(minutely(clock, NOON - 50 * SECOND), poll, ledger.miss).run(until(clock, 1))
+    (run,) = ledger.missed
+    assert run.reason.startswith("no room in /\\udcff at ")
+
+
+@pytest.mark.parametrize(
+    ("last", "first"),
+    [
+        (None, 100),
+        (39, 100),  # an interval ago and more: at once
+        (41, 120),  # the next instant of the grid
+        (95, 180),  # nearer than half an interval to the next one
+        (500, 540),  # the clock stepped back: nothing before the last tick
+    ],
+)
+def test_a_source_that_begins_while_the_agent_runs_owes_nothing(last: int | None, first: int) -> None:
+    """No gap for the time before, and no tick sooner than half an interval after the last one."""
+    clock = FakeClock(100 * SECOND)
+    schedule = begun_anew("s", 60, 0, clock, None if last is None else last * SECOND)
+    ticks: list[int] = []
+    while not ticks:
+        step = schedule.advance()
+        if isinstance(step, Tick):
+            ticks.append(step.at)
+        elif isinstance(step, Missed):
+            assert last == 500, "only that the clock stepped back is told"
+            assert step.ticks == 0
+        else:
+            clock.advance(step.seconds)
+    assert ticks == [first * SECOND]
+
+
+def test_a_schedule_that_ends_tells_what_it_owes() -> None:
+    """Once, up to the instant at which it was ended; before the first tick it owes nothing."""
+    clock = FakeClock(100 * SECOND)
+    assert Schedule("s", 60, 0, clock).owed(1_000 * SECOND) is None
+    schedule = Schedule("s", 60, 0, clock, 60 * SECOND)
+    assert schedule.owed(119 * SECOND) is None
+    assert schedule.owed(250 * SECOND) == Missed("s", 120 * SECOND, 240 * SECOND + 1, 3, "reload")
+    assert schedule.owed(250 * SECOND) is None
+
+
+def test_a_ticker_that_ends_keeps_what_it_cannot_tell() -> None:
+    """For its successor."""
+    clock = FakeClock(100 * SECOND)
+
+    def full(missed: Missed) -> None:
+        raise Unavailable(f"full: {missed}")
+
+    ticker = Ticker(Schedule("s", 60, 0, clock, 60 * SECOND), lambda _: None, full)
+    ticker.end(130 * SECOND)
+    assert [run.ticks for run in ticker.pending] == [1]

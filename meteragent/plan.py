@@ -1,0 +1,156 @@
+"""What is to run by a configuration, checked as a whole; apart from running it, so that it can be refused."""
+
+import importlib
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+
+from meteragent.assembly import (
+    Figures,
+    Pollsters,
+    make_source,
+    make_targets,
+    plan_sinks,
+    polling_sources,
+    warn_of_source,
+)
+from meteragent.batch import Batch, Refused
+from meteragent.clock import Clock
+from meteragent.config import Settings
+from meteragent.errors import ConfigError
+from meteragent.journal import journal
+from meteragent.pipeline.definition import SinkDefinition
+from meteragent.pipeline.target import Target, let_go
+from meteragent.pollsters.definition import PollingSource
+from meteragent.pollsters.limits import limits
+from meteragent.pollsters.poller import matching
+
+RESTART = (("DEFAULT", "host"), ("agent", "id"), ("storage", "connection"),
+           *(("journal", opt.dest) for opt in journal.OPTS))  # fmt: skip
+"""Options that are read at the start only: they decide whose samples these are, and where they lie."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A configuration that can be used."""
+
+    settings: Settings
+    plugins: Pollsters
+    sources: dict[str, PollingSource]
+    sinks: dict[str, SinkDefinition]
+    targets: dict[str, list[Target]]
+    """The publishers of each sink, open; ``close_targets`` closes those that nobody uses."""
+
+    def close_targets(self, but: "set[str] | frozenset[str]" = frozenset()) -> None:
+        """Close the publishers of all sinks but these."""
+        for name in set(self.targets) - but:
+            let_go(self.targets.pop(name))
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One thing that is not as before."""
+
+    what: Literal["polling source", "sink"]
+    name: str
+    how: Literal["added", "changed", "removed"]
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.name} {self.how}"
+
+
+def make_plan(
+    settings: Settings, clock: Clock, figures: Figures | None = None, before: Plan | None = None
+) -> Plan:
+    """What a configuration says, with everything checked that a start would find out.
+
+    :raises ConfigError: when it cannot be used, also as one that needs a restart
+    :raises PluginError: when a needed plugin cannot be used
+    """
+    if before is not None:
+        _refuse_restart(before.settings, settings)
+        importlib.invalidate_caches()  # else what was installed meanwhile could be listed and not imported
+    plugins = Pollsters(settings, None if before is None else before.plugins, figures)
+    sources = {str(definition.name): definition for definition in polling_sources(settings)}
+    for definition in sources.values():
+        make_source(settings, clock, plugins, definition, _accept).poller.close()
+        warn_of_source(plugins, definition)
+    sinks = plan_sinks(settings, plugins)
+    targets = make_targets(settings, clock, sinks)
+    names = [sink.name for sink in sinks]
+    return Plan(
+        settings, plugins, sources,
+        dict(zip(names, sinks, strict=True)), dict(zip(names, targets, strict=True)),
+    )  # fmt: skip
+
+
+def changes(before: Plan, after: Plan) -> list[Change]:
+    """What is not as before, by kind and name."""
+    sources = {name: _source_key(before, source) for name, source in before.sources.items()}
+    wanted_sources = {name: _source_key(after, source) for name, source in after.sources.items()}
+    sinks = {name: _sink_key(before, sink) for name, sink in before.sinks.items()}
+    wanted_sinks = {name: _sink_key(after, sink) for name, sink in after.sinks.items()}
+    return [
+        *_differences("polling source", sources, wanted_sources),
+        *_differences("sink", sinks, wanted_sinks),
+    ]
+
+
+def _differences(
+    what: Literal["polling source", "sink"], before: dict[str, Any], after: dict[str, Any]
+) -> Iterator[Change]:
+    for name in sorted({*before, *after}):
+        if name not in before:
+            yield Change(what, name, "added")
+        elif name not in after:
+            yield Change(what, name, "removed")
+        elif before[name] != after[name]:
+            yield Change(what, name, "changed")
+
+
+def _source_key(plan: Plan, source: PollingSource) -> tuple[Any, ...]:
+    """All that a polling source is made of."""
+    conf = plan.settings.conf
+    pollsters = {name: id(each) for name, each in matching(source, plan.plugins.loaded).items()}
+    discoveries = {each.name: id(each.object) for each in plan.plugins.discoveries}
+    return _written(source), pollsters, discoveries, limits(conf.polling), conf.sample_source
+
+
+def _written(source: PollingSource) -> tuple[Any, ...]:
+    """What was written of it; texts of resources, since 1, 1.0 and true would be equal."""
+    entries = tuple(map(_written, source.entries))
+    told = repr((source.name, source.interval, source.resources, source.discovery))
+    return told, source.meters, entries
+
+
+def _sink_key(plan: Plan, sink: SinkDefinition) -> tuple[Any, ...]:
+    """All that a sink is made of."""
+    stores = any(url.partition(":")[0] == "store" for url in sink.publishers)
+    retention = plan.settings.conf.storage.retention if stores else None
+    told = msgspec.structs.replace(sink, line=None, file=None)
+    return told, retention, plan.settings.others
+
+
+def _refuse_restart(before: Settings, after: Settings) -> None:
+    """Refuse what a running agent cannot change.
+
+    :raises ConfigError: naming the options
+    """
+    names = [
+        name if group == "DEFAULT" else f"[{group}] {name}"
+        for group, name in RESTART
+        if _value(before, group, name) != _value(after, group, name)
+    ]
+    if before.state_dir != after.state_dir:
+        names.append("the state folder")
+    if names:
+        raise ConfigError(f"{', '.join(names)}: changed, which needs a restart; nothing was reloaded")
+
+
+def _value(settings: Settings, group: str, name: str) -> Any:
+    return (settings.conf if group == "DEFAULT" else settings.conf[group])[name]
+
+
+def _accept(batch: Batch, refused: list[Refused], read: int) -> Batch:
+    """For a poller that never polls."""
+    del refused, read
+    return batch
