@@ -1,19 +1,16 @@
 """The options of all stages, gathered and read; apart, so that no stage knows where they are written."""
 
-import difflib
 import logging
-import math
 import os
 import socket
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from oslo_config import cfg
 
-from meteragent import state_folder
-from meteragent.config_files import Place, Places, check_link, read_places, read_text
+from meteragent import option_faults, state_folder
+from meteragent.config_files import Place, Places, check_link, read_files, read_text
 from meteragent.errors import ConfigError
 from meteragent.journal import journal
 from meteragent.plugins import loader
@@ -84,6 +81,13 @@ STORAGE_OPTS = [
         max=A_CENTURY,
         help="Seconds that samples are kept. 0 keeps them for ever.",
     ),
+    cfg.IntOpt(
+        "query_timeout",
+        default=60,
+        min=1,
+        max=86400,
+        help="Seconds that the answer to one question to the store may take.",
+    ),
 ]
 
 AGENT_OPTS = [
@@ -129,6 +133,8 @@ class Settings:
     conf: cfg.ConfigOpts
     state_dir: Path
     """Absolute; need not exist."""
+    others: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """By group and name the options in the files that only plugins may read, as written."""
 
     @property
     def host(self) -> str:
@@ -148,7 +154,11 @@ class Settings:
         """
         for folder in self.folders:
             check_link(folder / os.path.expanduser(name))
-        path = self.conf.find_file(os.path.expanduser(name))
+        beside = (folder / os.path.expanduser(name) for folder in self.folders)
+        # oslo.config looks there, too, but not where it could not read the files
+        path = next((str(file) for file in beside if os.path.exists(file)), None) or self.conf.find_file(
+            os.path.expanduser(name)
+        )
         if path is not None:
             return read_text(path), path
         if name in BUILT_IN:
@@ -162,8 +172,8 @@ class Settings:
 
     @property
     def folders(self) -> list[Path]:
-        """Those of ``--config-dir``, then those of the config files."""
-        files = [Path(os.path.expanduser(file)).parent for file in self.conf.config_file or ()]
+        """Those of ``--config-dir``, then those of the config files, the last one first."""
+        files = [Path(os.path.expanduser(file)).parent for file in reversed(self.conf.config_file or ())]
         return [Path(os.path.expanduser(folder)) for folder in self.conf.config_dir or ()] + files
 
     def make_state_dir(self) -> Path:
@@ -187,152 +197,142 @@ def load(
     :param state_dir: wins over what any file says
     :raises ConfigError: naming the option, its value, what is allowed, and the file
     """
+    found = read(config_files, config_dirs, state_dir)
+    for fault in found.faults:
+        raise fault
+    for remark in found.remarks:
+        LOG.warning("%s", remark)
+    return found.settings
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The options, and all that is wrong with them."""
+
+    settings: Settings
+    """With the default where a value is at fault, and without the files that cannot be parsed."""
+    state_dir: str | None
+    """What the argument says."""
+    files: list[str]
+    places: Places
+    faults: list[ConfigError]
+    remarks: list[ConfigError]
+    """What was taken although it is hardly what was meant."""
+
+
+def read(
+    config_files: Sequence[str] = (), config_dirs: Sequence[str] = (), state_dir: str | None = None
+) -> Reading:
+    """The same as ``load``, but every fault is noted and none is raised.
+
+    :raises ConfigError: when there is no folder to keep state in
+    """
     default_files = list(dict.fromkeys(cfg.find_config_files(PROJECT, PROJECT)))
     default_dirs = list(dict.fromkeys(cfg.find_config_dirs(PROJECT, PROJECT)))
-    files = _files(
-        () if config_files else default_files, () if config_dirs else default_dirs
-    ) + _files(config_files, config_dirs)  # fmt: skip
-    places = read_places(files)
+    used_files, used_dirs = config_files or default_files, config_dirs or default_dirs
+    faults: list[ConfigError] = []
+    files = [
+        *_files(() if config_files else used_files, () if config_dirs else used_dirs, faults),
+        *_files(config_files, config_dirs, faults),
+    ]
+    written = read_files(files)
+    faults += written.faults
     conf = cfg.ConfigOpts()
     for group, opts in list_opts():
         conf.register_opts(opts, group=None if group == "DEFAULT" else group)
+    broken = {fault.file for fault in faults}
     try:
-        conf(
-            [f"--config-file={file}" for file in config_files]
-            + [f"--config-dir={dir}" for dir in config_dirs],
-            project=PROJECT,
-            prog=PROJECT,
-            default_config_files=default_files,
-            default_config_dirs=default_dirs,
-        )
+        if not faults:
+            _parse(conf, config_files, config_dirs, default_files, default_dirs)
+        else:
+            _parse(conf, (), (), [file for file in files if file not in broken], [])
+            conf.set_override("config_file", list(used_files))
+            conf.set_override("config_dir", list(used_dirs))
     except (cfg.Error, OSError, UnicodeDecodeError) as error:
-        raise ConfigError(str(error)) from None
-    _check(conf, places)
+        faults.append(ConfigError(str(error)))
+    faults += option_faults.of_values(conf, list_opts(), written.places, broken)
+    faults += _of_patterns(conf, written.places)
+    remarks = [*written.remarks, *option_faults.unknown(list_opts(), written.places)]
+    if not config_files and not config_dirs:
+        remarks += _hidden()
+    try:
+        folder = _state_dir(conf, written.places, state_dir)
+    except ConfigError as error:
+        faults.append(error)
+        folder = state_folder.default(PROJECT)
+    settings = Settings(conf, folder, _others(written.places))
+    return Reading(settings, state_dir, files, written.places, faults, remarks)
+
+
+def _others(places: Places) -> dict[tuple[str, str], str]:
+    ours = {group for group, _ in list_opts()}
+    return {key: place.text for key, place in places.items() if key[0] not in ours}
+
+
+def _parse(
+    conf: cfg.ConfigOpts,
+    files: Iterable[str],
+    folders: Iterable[str],
+    default_files: list[str],
+    default_dirs: list[str],
+) -> None:
+    """Let oslo.config read them."""
+    conf(
+        [f"--config-file={file}" for file in files] + [f"--config-dir={folder}" for folder in folders],
+        project=PROJECT,
+        prog=PROJECT,
+        default_config_files=default_files,
+        default_config_dirs=default_dirs,
+    )
+
+
+def _of_patterns(conf: cfg.ConfigOpts, places: Places) -> Iterator[ConfigError]:
     try:
         loader.check_patterns(conf.plugins.disable)
     except ConfigError as error:
         place = places.get(("plugins", "disable"), Place("", None, ""))
-        raise ConfigError(str(error), file=place.file or None, line=place.line) from None
-    _warn_of_unknown(places)
-    if not config_files and not config_dirs:
-        _warn_of_hidden()
-    return Settings(conf, _state_dir(conf, places, state_dir))
+        yield ConfigError(
+            error.problem, file=place.file or None, line=place.line, key="[plugins] disable",
+            value=place.text,
+        )  # fmt: skip
 
 
-def _files(files: Sequence[str], folders: Iterable[str]) -> list[str]:
-    """The config files, as oslo.config goes through them.
-
-    :raises ConfigError: when a folder is none
-    """
-    if "" in files:
-        raise ConfigError("config file '' names no file")
-    found = [state_folder.absolute(file) for file in files]
+def _files(files: Iterable[str], folders: Iterable[str], faults: list[ConfigError]) -> list[str]:
+    """The config files, as oslo.config goes through them; a folder that is none is added to the faults."""
+    found = []
+    for file in files:
+        try:
+            if not file:
+                raise ConfigError("config file '' names no file")
+            found.append(state_folder.absolute(file))
+        except ConfigError as error:
+            faults.append(error)
     for folder in folders:
-        path = Path(state_folder.absolute(folder))
-        if not folder or not path.is_dir():
-            raise ConfigError(f"config folder {folder!r} is {'no folder' if path.exists() else 'not there'}")
-        if not os.access(path, os.R_OK | os.X_OK):  # else it would seem to be empty
-            raise ConfigError(f"config folder {folder!r}: permission denied")
-        found += sorted(str(file.absolute()) for file in path.glob("*.conf"))
+        try:
+            found += _in_folder(folder)
+        except ConfigError as error:
+            faults.append(error)
     return found
 
 
-def _options() -> Iterator[tuple[str, cfg.Opt]]:
-    for group, opts in list_opts():
-        for opt in opts:
-            yield group, opt
+def _in_folder(folder: str) -> list[str]:
+    """The config files in a folder.
+
+    :raises ConfigError: when it is none, or may not be read
+    """
+    path = Path(state_folder.absolute(folder))
+    if not folder or not path.is_dir():
+        raise ConfigError(f"config folder {folder!r} is {'no folder' if path.exists() else 'not there'}")
+    if not os.access(path, os.R_OK | os.X_OK):  # else it would seem to be empty
+        raise ConfigError(f"config folder {folder!r}: permission denied")
+    return sorted(str(file.absolute()) for file in path.glob("*.conf"))
 
 
-def _check(conf: cfg.ConfigOpts, places: Places) -> None:
-    """Read each option once, so that a bad value is told now and not where it is used."""
-    for group, opt in _options():
-        try:
-            value = (conf if group == "DEFAULT" else conf[group])[opt.dest]
-        except (cfg.Error, ValueError) as error:
-            reason = str(error) if isinstance(error, cfg.TemplateSubstitutionError) else ""
-        except RecursionError:
-            reason = "refers to itself"
-        else:
-            # oslo.config reads an empty number as none at all, and takes nan and inf for numbers
-            usable = value is not None or opt.default is None
-            if usable and not (isinstance(value, float) and not math.isfinite(value)):
-                if _is_text(value):
-                    continue
-                reason = "is no UTF-8 text"
-            else:
-                reason = ""
-        raise _bad(group, opt, places, reason or f"allowed: {_allowed(opt)}")
-
-
-def _is_text(value: Any) -> bool:
-    """Whether it has no bytes in it that are no text, as the environment and a host's name may have."""
-    texts = value if isinstance(value, list) else [value]
-    return not any("\ud800" <= letter <= "\udfff" for text in texts for letter in str(text))
-
-
-def _bad(group: str, opt: cfg.Opt, places: Places, reason: str) -> ConfigError:
-    variable = f"OS_{group}__{opt.dest}".upper()
-    place = places.get((group, opt.dest), Place("", None, ""))
-    if variable in os.environ:
-        place = Place(f"environment variable {variable}", None, os.environ[variable])
-    shown = "(secret)" if opt.secret else repr(place.text)
-    return ConfigError(
-        f"[{group}] {opt.dest} = {shown:.120}: {reason}", file=place.file or None, line=place.line
-    )
-
-
-def _allowed(opt: cfg.Opt) -> str:
-    """What an option takes, in words."""
-    kind: Any = opt.type
-    if getattr(kind, "choices", None):
-        return "one of " + ", ".join(str(choice) for choice in kind.choices)
-    if getattr(kind, "regex", None):
-        return f"text that matches {kind.regex.pattern}"
-    words = str(kind.type_name).removesuffix(" value")
-    low, high = getattr(kind, "min", None), getattr(kind, "max", None)
-    if low is not None and high is not None:
-        return f"{words} from {low} to {high}"
-    if low is not None or high is not None:
-        return f"{words} of at least {low}" if low is not None else f"{words} of at most {high}"
-    return words
-
-
-def _warn_of_unknown(places: Places) -> None:
-    """Name each key that nobody reads, and each group that looks misspelt: plugins have groups, too."""
-    known: dict[str, list[str]] = {}
-    for group, opt in _options():
-        known.setdefault(group, []).append(opt.dest)
-    for (group, name), place in places.items():
-        if group not in known:
-            meant = difflib.get_close_matches(group, known, 1, 0.75)
-            if meant:
-                LOG.warning(
-                    "%s:%s: nothing reads the group [%s]; there is [%s]",
-                    place.file,
-                    place.line,
-                    group,
-                    meant[0],
-                )
-        elif name not in known[group] and name != "config_source":
-            LOG.warning(
-                "%s:%s: [%s] %s is no option and is ignored; options there: %s",
-                place.file, place.line, group, name, ", ".join(sorted(known[group])),
-            )  # fmt: skip
-    for variable in os.environ:
-        name, _, option = variable.removeprefix("OS_").partition("__")
-        for group, options in known.items():
-            if variable.startswith("OS_") and name == group.upper() and option.lower() not in options:
-                LOG.warning(
-                    "environment variable %s: [%s] has no such option; options there: %s",
-                    variable, group, ", ".join(sorted(options)),
-                )  # fmt: skip
-
-
-def _warn_of_hidden() -> None:
+def _hidden() -> Iterator[ConfigError]:
     """Name each default folder that may hold a configuration but cannot be looked into."""
     for folder in (os.path.expanduser(f"~/.{PROJECT}"), f"/etc/{PROJECT}"):
         if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK):
-            LOG.warning("config folder %s: permission denied; what it may hold is ignored", folder)
+            yield ConfigError(f"config folder {folder}: permission denied; what it may hold is ignored")
 
 
 def _state_dir(conf: cfg.ConfigOpts, places: Places, argument: str | None) -> Path:
@@ -343,5 +343,5 @@ def _state_dir(conf: cfg.ConfigOpts, places: Places, argument: str | None) -> Pa
         return state_folder.default(PROJECT)
     if not os.path.isabs(os.path.expanduser(option)):
         opt = next(opt for opt in AGENT_OPTS if opt.dest == "state_dir")
-        raise _bad("agent", opt, places, "allowed: an absolute path")
+        raise option_faults.bad("agent", opt, places, "allowed: an absolute path")
     return state_folder.checked(option)

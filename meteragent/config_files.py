@@ -1,6 +1,5 @@
 """Where each value of the config files is written; apart, because oslo.config knows files but no lines."""
 
-import logging
 import os
 import stat
 from collections.abc import Iterable
@@ -9,11 +8,12 @@ from typing import NamedTuple
 from oslo_config import cfg, iniparser
 
 from meteragent.errors import ConfigError
-
-LOG = logging.getLogger(__name__)
+from meteragent.plain import without_password
 
 LARGEST = 64 << 20
 """Bytes that a file which a person writes may have."""
+MOST_FAULTS = 100
+"""Faults of one file that are told; one with more is no config file."""
 
 
 class Place(NamedTuple):
@@ -28,53 +28,73 @@ Places = dict[tuple[str, str], Place]
 """The place that counts for each group and option."""
 
 
+class Written(NamedTuple):
+    """What config files say, and what is wrong with them."""
+
+    places: Places
+    faults: list[ConfigError]
+    remarks: list[ConfigError]
+    """What was taken although it is hardly what was meant."""
+
+
 class _Reader(cfg.ConfigParser):
     """Reads a config file as oslo.config does, and remembers the line of each value."""
 
-    def __init__(self, filename: str, places: Places) -> None:
+    def __init__(self, filename: str, written: Written) -> None:
         super().__init__(filename, {})
-        self.places = places
+        self.places, self._faults, self._remarks = written
 
         self._lines: dict[tuple[str, str], int] = {}
 
     def read(self) -> None:
+        """Read all of it; oslo.config would stop at the first fault."""
         with open(self.filename, encoding="utf-8") as file:
             lines = [*file, "\n"]  # The line after an assignment ends it; the added one ends the last.
         if lines[0].startswith("\ufeff"):
-            raise iniparser.ParseError("a byte order mark stands before this; save without", 1, lines[0][1:])
-        iniparser.BaseParser.parse(self, lines)
+            lines[0] = lines[0][1:]
+            self._note("a byte order mark stands before this; save without", 1, lines[0])
+        left, most = iter(lines), len(self._faults) + MOST_FAULTS
+        while len(self._faults) < most:
+            try:
+                iniparser.BaseParser.parse(self, left)
+            except iniparser.ParseError as error:  # the next round goes on behind this line
+                self._note(error.msg, error.lineno, error.line)
+            else:
+                break
+
+    def _note(self, told: str, line: int, text: str) -> None:
+        # what a line without a sound name holds may be a password
+        shown = without_password(f"{text.strip()!r:.60}")
+        self._faults.append(ConfigError(f"{told}: {shown}", file=self.filename, line=line, value=shown))
 
     def assignment(self, key: str, value: list[str]) -> None:
         """Called when a value is complete, with its lines."""
         line = self.lineno - len(value)
         if self.section is None:
-            raise iniparser.ParseError("no [group] stands before this option", line, key)
+            self._note("no [group] stands before this option", line, key)
+            return
         group = self.section.lower()
         name = ("DEFAULT" if group == "default" else group, key.replace("-", "_"))
         before = self._lines.setdefault(name, line)
         if before != line:
-            LOG.warning(
-                "%s:%d: [%s] %s stands at line %d already; the last one counts",
-                self.filename, line, *name, before,
-            )  # fmt: skip
+            key = "[{}] {}".format(*name)
+            told = f"{key} stands at line {before} already; the last one counts"
+            self._remarks.append(ConfigError(told, file=self.filename, line=line, key=key))
         self.places[name] = Place(self.filename, line, "\n".join(value))
 
 
-def read_places(files: Iterable[str]) -> Places:
-    """Where the values stand; those of later files win.
-
-    :raises ConfigError: when a file cannot be read or parsed
-    """
-    places: Places = {}
+def read_files(files: Iterable[str]) -> Written:
+    """Where the values stand; those of later files win. What cannot be read or parsed is a fault."""
+    written = Written({}, [], [])
     for file in files:
         try:
             check_regular(file)
-            _Reader(file, places).read()
-        except iniparser.ParseError as error:
-            raise ConfigError(f"{error.msg}: {error.line!r:.60}", file=file, line=error.lineno) from None
+            _Reader(file, written).read()
+        except ConfigError as error:
+            written.faults.append(error)
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(unreadable(error), file=file) from None
-    return places
+            written.faults.append(ConfigError(unreadable(error), file=file))
+    return written
 
 
 def read_text(path: str) -> str:

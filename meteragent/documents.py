@@ -1,7 +1,9 @@
 """YAML text to plain Python with the line of every entry; apart, so that all files tell faults alike."""
 
+import difflib
 import reprlib
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import msgspec
 import yaml
@@ -9,6 +11,7 @@ from yaml.constructor import ConstructorError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from meteragent.errors import ConfigError
+from meteragent.plain import without_password
 
 MOST_MERGED = 100_000
 """Pairs that the merge keys (``<<``) of a document may bring in; beyond that it is an alias bomb."""
@@ -17,7 +20,17 @@ _MERGE = "tag:yaml.org,2002:merge"
 # What PyYAML lets through besides its own errors: a day 2024-02-31, !!bool maybe, "\UFFFFFFFF".
 _LEAKS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
-_bounded = reprlib.Repr()
+_T = TypeVar("_T")
+
+
+class _Bounded(reprlib.Repr):
+    """Short, and without the passwords in URLs, of which a cut would leave a part."""
+
+    def repr_str(self, x: str, level: int) -> str:
+        return super().repr_str(without_password(x), level)
+
+
+_bounded = _Bounded()
 _bounded.maxlevel = 3
 _bounded.maxstring = _bounded.maxother = _bounded.maxlong = 60
 
@@ -40,6 +53,11 @@ def as_text(name: Any) -> str:
         return shown(name)
 
 
+def near(word: Any, words: Iterable[str]) -> str:
+    """The word that a misspelt one is perhaps meant to be; empty when none is like it."""
+    return next(iter(difflib.get_close_matches(str(word)[:100], list(words), 1, 0.7)), "")
+
+
 class Document(msgspec.Struct, frozen=True):
     """What a text says, and where it says so."""
 
@@ -48,6 +66,10 @@ class Document(msgspec.Struct, frozen=True):
     duplicates: list[tuple[str, int]]
     """Keys that stand twice in one mapping, with the line of the later, which counts."""
     root: Node
+    faults: list[ConfigError] = []
+    """What cannot be used; found while the meaning is read, which goes on behind each."""
+    remarks: list[ConfigError] = []
+    """What was taken although it is hardly what was meant."""
 
     def __repr__(self) -> str:
         return f"Document({self.file!r}, {shown(self.value)})"  # a node's own would follow all aliases
@@ -60,9 +82,34 @@ class Document(msgspec.Struct, frozen=True):
         line, left = self._nearest(path)
         return None if left else line
 
-    def error(self, message: str, *path: Any) -> ConfigError:
+    def error(self, message: str, *path: Any, suggestion: str = "") -> ConfigError:
         """The error to raise for an entry; a missing one is told at what it is missing from."""
-        return ConfigError(message, file=self.file, line=self._nearest(path)[0])
+        return ConfigError(
+            message,
+            file=self.file,
+            line=self._nearest(path)[0],
+            key=_dotted(path),
+            value=self._shown(path),
+            suggestion=suggestion,
+        )
+
+    def raise_fault(self) -> None:
+        """End what cannot go on with a faulty document.
+
+        :raises ConfigError: the fault that stands first in the text, if there is one
+        """
+        if self.faults:
+            raise min(self.faults, key=lambda fault: fault.line or 0)
+
+    def _shown(self, path: tuple[Any, ...]) -> str:
+        """The value there, unless it is a mapping or not there; without passwords that URLs hold."""
+        value = self.value
+        for part in path:
+            try:
+                value = value[part] if isinstance(value, dict | list) else None
+            except (LookupError, TypeError):
+                return ""
+        return "" if isinstance(value, dict) else without_password(shown(value))
 
     def _nearest(self, path: tuple[Any, ...]) -> tuple[int, int]:
         node, line = self.root, self.root.start_mark.line + 1
@@ -84,20 +131,38 @@ class Entry(msgspec.Struct, frozen=True):
     place: tuple[Any, ...] = ()
     label: str = ""
 
-    def error(self, told: str, *path: Any) -> ConfigError:
+    def error(self, told: str, *path: Any, suggestion: str = "") -> ConfigError:
         """The error to raise for what stands behind the path."""
         message = f"{self.label}: {told}" if self.label else told
-        return self.document.error(message, *self.place, *path)
+        return self.document.error(message, *self.place, *path, suggestion=suggestion)
 
-    def warn(self, told: str, *path: Any) -> None:
+    def missing(self, key: str, allowed: str) -> ConfigError:
+        """The error for a key that has to be there, and perhaps is, under another name."""
+        alike = near(key, [each for each in self.mapping if isinstance(each, str)])
+        suggestion = f"{key} instead of {alike}" if alike else ""
+        return self.error(f"{key}: missing; {allowed}", key, suggestion=suggestion)
+
+    def attempt(self, read: Callable[..., _T], *args: Any) -> _T | None:
+        """What is read of this entry; None when it is at fault, which is noted."""
+        try:
+            return read(self, *args)
+        except ConfigError as error:
+            self.document.faults.append(error)
+            return None
+
+    def warn(self, told: str, *path: Any, suggestion: str = "") -> None:
         """Warn of what stands behind the path."""
-        self.warnings.append(str(self.error(told, *path)))
+        remark = self.error(told, *path, suggestion=suggestion)
+        self.document.remarks.append(remark)
+        self.warnings.append(str(remark))
 
     def warn_unknown(self, known: tuple[str, ...]) -> None:
         """Warn of each key that is not known."""
         for key in self.mapping:
             if key not in known:
-                self.warn(f"{shown(key)} has no effect; known are {', '.join(known)}", key)
+                left = [each for each in known if each not in self.mapping]
+                told = f"{shown(key)} has no effect; known are {', '.join(known)}"
+                self.warn(told, key, suggestion=near(key, left))
 
     @property
     def line(self) -> int | None:
@@ -113,13 +178,15 @@ def top(document: Document, required: tuple[str, ...]) -> Entry:
     value, allowed = document.value, f"allowed is a mapping with {' and '.join(required)}"
     if not isinstance(value, dict):
         raise document.error(f"{shown(value)} is no mapping; {allowed}")
+    entry = Entry(document, value, [])
     for key in required:
         if key not in value:
-            raise document.error(f"{key}: missing; {allowed}")
-    entry = Entry(document, value, [])
+            raise entry.missing(key, allowed)
     for key, line in document.duplicates:
         told = f"{shown(key)} stands twice in one mapping; the last one counts"
-        entry.warnings.append(f"{document.file}:{line}: {told}")
+        remark = ConfigError(told, file=document.file, line=line, key=as_text(key))
+        document.remarks.append(remark)
+        entry.warnings.append(str(remark))
     entry.warn_unknown(required)
     return entry
 
@@ -208,6 +275,13 @@ def _child(node: Node, part: Any) -> tuple[Node, int] | None:
         child: Node = node.value[part]
         return child, child.start_mark.line + 1
     return None
+
+
+def _dotted(path: tuple[Any, ...]) -> str:
+    """A path as text: ``sources[0].interval``."""
+    return "".join(
+        f"[{part}]" if isinstance(part, int) else f".{as_text(part)[:60]}" for part in path
+    ).removeprefix(".")
 
 
 def _duplicates(root: Node) -> list[tuple[str, int]]:

@@ -8,12 +8,27 @@ class MeteragentError(Exception):
 
 
 class ConfigError(MeteragentError):
-    """A configuration that cannot be used; start-up stops."""
+    """A configuration that cannot be used; start-up stops.
 
-    def __init__(self, message: str, *, file: str | None = None, line: int | None = None) -> None:
-        self.file, self.line = file, line
+    :param key: where in the file it is, as ``[storage] retention`` or ``sources[0].interval``
+    :param value: what stands there, fit to be shown
+    :param suggestion: what was perhaps meant; it becomes a part of the message
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str | None = None,
+        line: int | None = None,
+        key: str = "",
+        value: str = "",
+        suggestion: str = "",
+    ) -> None:
+        self.file, self.line, self.key, self.value, self.suggestion = file, line, key, value, suggestion
+        self.problem = f"{message}; perhaps: {suggestion}" if suggestion else message
         place = ":".join(str(part) for part in (file, line) if part is not None)
-        super().__init__(f"{place}: {message}" if place else message)
+        super().__init__(f"{place}: {self.problem}" if place else self.problem)
 
 
 class PluginError(MeteragentError):
@@ -30,6 +45,14 @@ class Rejected(MeteragentError):
 
 class Unavailable(MeteragentError):
     """Not now: to be retried with back-off."""
+
+
+class QueryTimeout(Unavailable):
+    """An answer took longer than it may; a narrower question is answered."""
+
+
+class QueryError(MeteragentError):
+    """A question that makes no sense: an unknown field, an impossible period."""
 
 
 class NotFound(MeteragentError):

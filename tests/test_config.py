@@ -285,6 +285,13 @@ def test_a_state_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
         load(state_dir=str(tmp_path / "file")).make_state_dir()
 
 
+def test_a_state_folder_below_a_file_is_refused_when_it_is_named(tmp_path: Path) -> None:
+    """However deep, and before anything is to be made."""
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=rf"state folder .*: {tmp_path}/file is no folder; --state-dir"):
+        load(state_dir=str(tmp_path / "file" / "a" / "b"))
+
+
 @pytest.fixture
 def folders(tmp_path: Path) -> Settings:
     """Settings with a config folder and a config file in another one."""

@@ -1,6 +1,5 @@
 """YAML documents: what they say, where they say it, and how a fault is told."""
 
-import contextlib
 import re
 import time
 from collections.abc import Callable
@@ -8,10 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from meteragent.documents import MOST_MERGED, as_text, load, shown
+from meteragent.documents import MOST_MERGED, Entry, as_text, load, shown, top
 from meteragent.errors import ConfigError
 
 
@@ -164,7 +163,10 @@ def outcome(read: Callable[[Any], object], text: str | bytes) -> str | None:
         return None
 
 
-@given(st.text(st.sampled_from("ab:-[]{}\"'!&*#|> \n\t%@,?<0\\U.~=\r\ufeff\x85"), max_size=40))
+TEXTS = st.text(st.sampled_from("ab:-[]{}\"'!&*#|> \n\t%@,?<0\\U.~=\r\ufeff\x85"), max_size=40)
+
+
+@given(TEXTS)
 def test_any_text_is_read_as_safe_load_does_or_refused(text: str) -> None:
     """Nothing but a ConfigError comes out; a text without a document is refused, too."""
     wanted = outcome(yaml.safe_load, text)
@@ -173,7 +175,71 @@ def test_any_text_is_read_as_safe_load_does_or_refused(text: str) -> None:
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_read_or_refused(data: bytes) -> None:
-    """Nothing but a ConfigError comes out."""
-    with contextlib.suppress(ConfigError):
-        load(data, "x.yaml")
+@example(b"\xff\xfea\x00")
+@example(b"\n\xef")
+@example(b"a: \xc3\x28\n")
+def test_bytes_that_are_no_text_are_refused_where_they_begin(data: bytes) -> None:
+    """With the line and the byte; others are not refused for that."""
+    again = data.decode(errors="replace").encode()
+    told = answer(data)
+    assert ("is not UTF-8" in told) == (again != data)
+    if again != data:
+        # what is cut off in a letter may be how the letter in its place begins
+        pairs = enumerate(zip(data, again, strict=False))
+        differs = next((n for n, pair in pairs if len({*pair}) > 1), len(data))
+        line = data.count(b"\n", 0, differs) + 1
+        assert told.startswith(f"x.yaml:{line}: byte ")
+
+
+@given(st.text(max_size=40) | TEXTS)
+@example("a: \x00")
+@example("\U0010ffff: 1")
+def test_any_bytes_say_what_their_text_says(text: str) -> None:
+    """Read or refused alike, and refused at a line of it."""
+    told = answer(text.encode())
+    assert told == answer(text)
+    file, line, _ = f"{told}::".split(":", 2)
+    if file == "x.yaml" and line.isdigit():
+        assert 1 <= int(line) <= len(re.findall("\r\n?|[\n\x85\u2028\u2029]", text)) + 2
+
+
+def answer(source: str | bytes) -> str:
+    """What a document says, or why it is refused."""
+    try:
+        return repr(load(source, "x.yaml").value)
+    except ConfigError as error:
+        return str(error)
+
+
+def test_a_fault_tells_its_key_value_and_what_was_meant() -> None:
+    """Apart from the message, for programs; a password in a value is not told."""
+    document = load("sources:\n- name: a\n  urls: ['x://me:hush@host']\n  intervall: 5\n", "x.yaml")
+    whole = top(document, ("sources",))
+    entry = Entry(document, document.value["sources"][0], whole.warnings, ("sources", 0), "source 'a'")
+    error = entry.error("urls: odd", "urls", 0)
+    assert (error.key, error.value) == ("sources[0].urls[0]", "'x://me:***@host'")
+    missing = entry.missing("interval", "allowed is 5")
+    assert (missing.key, missing.value) == ("sources[0].interval", "")
+    assert (
+        missing.problem
+        == "source 'a': interval: missing; allowed is 5; perhaps: interval instead of intervall"
+    )
+    entry.warn_unknown(("name", "urls", "interval"))
+    (remark,) = document.remarks
+    assert (str(remark), remark.suggestion) == (whole.warnings[0], "interval")
+
+
+def test_reading_goes_on_behind_a_fault() -> None:
+    """All are noted; who cannot go on is told the one that stands first."""
+
+    def refused(entry: Entry, key: str) -> None:
+        raise entry.error(f"{key}: no", key)
+
+    document = load("a: 1\nb: 2\n", "x.yaml")
+    entry = top(document, ("a",))
+    document.raise_fault()
+    for key in ("b", "a"):
+        assert entry.attempt(refused, key) is None
+    assert [fault.line for fault in document.faults] == [2, 1]
+    with pytest.raises(ConfigError, match=r"x\.yaml:1: a: no"):
+        document.raise_fault()
