@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check clean bench
+.PHONY: run test check clean bench meters
 
 run: .venv/installed
 	@exec $(BIN)/meteragent run --config-dir etc/meteragent --state-dir state
@@ -17,6 +17,9 @@ check: .venv/testing
 
 bench: .venv/testing
 	$(BIN)/python -m benchmarks
+
+meters: .venv/testing
+	$(BIN)/python -m tests.meter_table
 
 clean:
 	rm -rf .venv build *.egg-info state

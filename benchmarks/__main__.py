@@ -3,7 +3,18 @@
 import subprocess
 import sys
 
-NAMES = ("store", "speed", "idle", "neighbours", "two_agents", "crash", "full_disk")
+NAMES = (
+    "store",
+    "queries",
+    "speed",
+    "idle",
+    "neighbours",
+    "two_agents",
+    "crash",
+    "reload",
+    "backup",
+    "full_disk",
+)
 
 
 def main() -> None:

@@ -20,18 +20,8 @@ from typing import Any
 
 from benchmarks.plugin_folder import command, environment, install
 from benchmarks.verdict import judge
+from meteragent.failpoints import PHASES
 
-PHASES = (
-    "idle",
-    "poll",
-    "journal open",
-    "journal committed",
-    "store open",
-    "store committed",
-    "position open",
-    "position committed",
-    "trim open",
-)
 OPEN = ("journal open", "store open", "position open", "trim open")
 RESOURCES, METERS, INTERVAL = 40, 4, 1
 SOURCES = ("one", "two")

@@ -6,6 +6,7 @@ both find the machine in the same state; the exit code is 1 when a goal is misse
 
 import argparse
 import contextlib
+import re
 import shutil
 import signal
 import statistics
@@ -26,21 +27,22 @@ PSS_GOAL = 60 * 10**6
 HELP_GOAL = 0.20, 2.0
 """Seconds, and times the import of cliff, that ``meteragent --help`` may take in sum."""
 
-POLLING = """\
-sources:
-  - name: host
-    interval: {interval}
-    meters: ["*"]
-"""
 BARE_LOOP = """\
-import sys, time
+import os, sys, time
 import psutil
 
+tables = [f"/proc/pressure/{name}" for name in ("cpu", "memory", "io")]
+tables += [f"/proc/net/{name}" for name in ("snmp", "snmp6", "sockstat", "sockstat6")]
+tables = [table for table in tables if os.path.exists(table)]
 while True:
     psutil.cpu_times(), psutil.cpu_count(), psutil.virtual_memory(), psutil.swap_memory()
     psutil.disk_io_counters(perdisk=True), psutil.net_io_counters(pernic=True)
     [psutil.disk_usage(partition.mountpoint) for partition in psutil.disk_partitions()]
-    psutil.getloadavg(), psutil.boot_time()
+    psutil.getloadavg(), psutil.boot_time(), psutil.cpu_stats(), psutil.users()
+    psutil.sensors_temperatures(), psutil.sensors_fans(), psutil.sensors_battery()
+    for table in tables:
+        with open(table) as file:
+            file.read()
     time.sleep(float(sys.argv[1]))
 """
 
@@ -88,7 +90,9 @@ def measure_idle(seconds: float, warm_up: float, interval: int) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         state, config = Path(folder, "state"), Path(folder, "config")
         shutil.copytree(ROOT / "etc" / "meteragent", config)
-        (config / "polling.yaml").write_text(POLLING.format(interval=interval), encoding="utf-8")
+        polling = config / "polling.yaml"
+        text = polling.read_text(encoding="utf-8")
+        polling.write_text(re.sub("interval: .*", f"interval: {interval}", text), encoding="utf-8")
         bare_loop = [sys.executable, "-c", BARE_LOOP, str(interval)]
         agent = [sys.executable, "-m", "meteragent", "run"]
         agent += ["--config-dir", str(config), "--state-dir", str(state)]

@@ -1,6 +1,6 @@
 """How many samples a second go from pollster to store, at the head and when catching up.
 
-    python -m benchmarks.speed [SAMPLES]
+    python -m benchmarks.speed [SAMPLES [sqlite|duckdb]]
 
 The head path is a whole agent in a process of its own: scheduler, poller, journal with digest,
 hand-over, store, trimming. Its pollster yields 10,000 resources x 10 meters with 10,000 distinct
@@ -22,23 +22,25 @@ import apsw
 
 from benchmarks.plugin_folder import environment
 from meteragent.agent import Agent
+from meteragent.assembly import make_driver
 from meteragent.batch import Batch, Missed
 from meteragent.clock import SECOND, Clock
 from meteragent.config import load
 from meteragent.errors import NotFound
 from meteragent.journal import status
 from meteragent.journal.journal import Journal, Settings
-from meteragent.pipeline.sink import Sink, Target
+from meteragent.pipeline.sink import Sink
+from meteragent.pipeline.target import Target
 from meteragent.pollsters.ancestor import Manager
 from meteragent.pollsters.definition import merged, parse
 from meteragent.pollsters.limits import Limits
 from meteragent.pollsters.poller import Poller
 from meteragent.sample import Sample, accepted
 from meteragent.scheduler import Schedule, Ticker
-from meteragent.storage.sqlite.driver import SQLiteDriver
 
 RESOURCES, METERS, BATCH = 10_000, 10, 10_000
-GOAL_HEAD, GOAL_CATCH_UP, GOAL_PSS = 150_000, 100_000, 150
+GOALS = {"sqlite": (150_000, 100_000, 150), "duckdb": (300_000, 200_000, 700)}
+"""By store: samples a second at the head and catching up, and MB of memory."""
 
 
 def pss(pid: int) -> float:
@@ -49,11 +51,30 @@ def pss(pid: int) -> float:
     return 0.0
 
 
-def head(folder: Path, samples: int) -> tuple[float, float, float, int]:
+def connection(scheme: str) -> str:
+    """Where the store lies, below the state folder."""
+    return f"{scheme}:///samples.db"
+
+
+def counted(scheme: str, path: Path) -> int:
+    """What a plain SQL client counts."""
+    if scheme == "duckdb":
+        import duckdb
+
+        with duckdb.connect(str(path), read_only=True) as store:
+            return int(store.sql("select count(*) from every_sample").fetchall()[0][0])
+    client = sqlite3.connect(path)
+    (count,) = client.execute("select count(*) from sample").fetchone()
+    client.close()
+    return int(count)
+
+
+def head(folder: Path, samples: int, scheme: str) -> tuple[float, float, float, int]:
     """Samples a second, the largest and the last PSS in MB, and what a plain SQL client counts."""
     state = folder / "state"
     folder.joinpath("etc").mkdir()
     (folder / "etc" / "polling.yaml").write_text("sources: []\n")
+    (folder / "etc" / "meteragent.conf").write_text(f"[storage]\nconnection = {connection(scheme)}\n")
     agent = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.speed", "--head", str(folder)],
         env=environment(),
@@ -73,10 +94,7 @@ def head(folder: Path, samples: int) -> tuple[float, float, float, int]:
     rate = (done - first) / (time.monotonic() - began)
     last = pss(agent.pid)
     agent.communicate()  # the end of its input ends it
-    client = sqlite3.connect(state / "samples.db")
-    counted = client.execute("select count(*) from sample").fetchone()[0]
-    client.close()
-    return rate, largest, last, int(counted)
+    return rate, largest, last, counted(scheme, state / "samples.db")
 
 
 class Stepping(Clock):
@@ -143,15 +161,18 @@ def run_agent(folder: Path) -> None:
     agent.stop()
 
 
-def catch_up(folder: Path, samples: int) -> float:
-    """Samples a second out of a full journal into the store."""
+def catch_up(etc: Path, folder: Path, samples: int) -> float:
+    """Samples a second out of a full journal into the store.
+
+    :param etc: folder with the configuration, which names the store
+    """
     folder.mkdir()
     journal = Journal(folder / "journal.db", Settings(max_size=1 << 40))
     journal.join("store", "hold", 0)
     for number in range(samples // BATCH):
         tick, part = divmod(number, RESOURCES * METERS // BATCH)
         journal.append(Batch(samples=made(1_790_000_000_000_000 + tick * 60_000_000, part)))
-    driver = SQLiteDriver(url=f"sqlite:///{folder}/samples.db", state_dir=folder)
+    driver = make_driver(load([], [str(etc)], str(folder)), Clock())
     target = Target("store:", lambda values: driver.record(values["batch"], values["position"]), driver.close)
     sink = Sink("store", [target], lambda meter: bool(meter), journal, "a", mode="hold", max_lag=0)
     began = time.monotonic()
@@ -160,7 +181,7 @@ def catch_up(folder: Path, samples: int) -> float:
         time.sleep(0.02)
     seconds = time.monotonic() - began
     sink.stop()
-    sink.join(10)
+    sink.wait_for_end(10)
     journal.close()
     return samples / seconds
 
@@ -213,23 +234,25 @@ def main() -> None:
     if sys.argv[1:2] == ["--head"]:
         return run_agent(Path(sys.argv[2]))
     samples = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000_000
+    scheme = sys.argv[2] if len(sys.argv) > 2 else "sqlite"
+    goal_head, goal_catch_up, goal_pss = GOALS[scheme]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         reference = bare(folder, min(samples, 3_000_000))
         print(f"bare SQLite append     {reference:>9,.0f} rows/s", flush=True)
-        rate, largest, last, counted = head(folder, samples)
-        size = os.path.getsize(folder / "state" / "samples.db") / counted
+        rate, largest, last, kept = head(folder, samples, scheme)
+        size = os.path.getsize(folder / "state" / "samples.db") / kept
         print(
             f"head path, whole agent {rate:>9,.0f} samples/s, ratio {rate / reference:.2f},"
-            f" goal {GOAL_HEAD:,}\n"
-            f"                       PSS at most {largest:.0f} MB, at the end {last:.0f}, goal {GOAL_PSS}\n"
-            f"                       {counted:,} rows counted in SQL, {size:.1f} bytes each",
+            f" goal {goal_head:,}\n"
+            f"                       PSS at most {largest:.0f} MB, at the end {last:.0f}, goal {goal_pss}\n"
+            f"                       {kept:,} rows counted in SQL, {size:.1f} bytes each",
             flush=True,
         )
-        caught = catch_up(folder / "behind", min(samples, 3_000_000))
+        caught = catch_up(folder / "etc", folder / "behind", min(samples, 3_000_000))
         ratio = caught / reference
-        print(f"catching up            {caught:>9,.0f} samples/s, ratio {ratio:.2f}, goal {GOAL_CATCH_UP:,}")
-    sys.exit(rate < GOAL_HEAD or caught < GOAL_CATCH_UP or largest > GOAL_PSS)
+        print(f"catching up            {caught:>9,.0f} samples/s, ratio {ratio:.2f}, goal {goal_catch_up:,}")
+    sys.exit(rate < goal_head or caught < goal_catch_up or largest > goal_pss)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ class Metadata(msgspec.Struct, frozen=True, gc=False, array_like=True):
                 json = _encode(attributes)
             except TypeError:  # keys that are not text
                 json = _encode(_as_text_keyed(attributes))
-        except Exception as error:  # foreign: a mapping of a pollster may fail while it is read
+        except Exception as error:  # boundary: a mapping of a pollster may fail while it is read
             raise Rejected(f"resource_metadata: {error}") from None
         if not json.startswith(b"{"):
             if attributes is None:
@@ -194,7 +194,7 @@ def accepted(sample: Any, at: int, source: str) -> Sample:
         name, unit, resource, volume = sample.name, sample.unit, sample.resource_id, sample.volume
         user, project, kind = sample.user_id, sample.project_id, sample.type
         metadata = sample.resource_metadata
-    except Exception:  # foreign: any object may be yielded, and its properties are code
+    except Exception:  # boundary: any object may be yielded, and its properties are code
         raise Rejected(f"{type(sample).__name__} {_shown(sample)} is no sample") from None
     if type(volume) is float:
         if volume - volume != 0.0:
@@ -237,7 +237,7 @@ def _text(field: str, value: Any) -> str:
         return value
     try:
         return str.__str__(str(value))
-    except Exception:  # foreign: what a pollster yields may refuse to be text, as may an endless int
+    except Exception:  # boundary: what a pollster yields may refuse to be text, as may an endless int
         raise Rejected(f"{field}: {_shown(value)} cannot be made text") from None
 
 
@@ -267,5 +267,5 @@ def _length(field: str, text: str) -> str:
 def _shown(value: Any) -> str:
     try:
         return repr(value)[:60]
-    except Exception:  # foreign: what a pollster yields may refuse to be shown, as may an endless int
+    except Exception:  # boundary: what a pollster yields may refuse to be shown, as may an endless int
         return f"<{type(value).__name__}>"

@@ -1,9 +1,12 @@
 """What all tests share: nothing but the plugins under test runs in the threads that calls are made in."""
 
 import gc
+import logging
 from collections.abc import Iterator
 
 import pytest
+
+from meteragent.cli.app import NAME
 
 
 @pytest.fixture(autouse=True)
@@ -13,3 +16,14 @@ def no_callbacks_of_the_collector() -> Iterator[None]:
     gc.callbacks.clear()
     yield
     gc.callbacks[:] = callbacks
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A command sets up logging for its process: its handler would write to what a test has closed."""
+    yield
+    root = logging.getLogger()
+    for handler in [each for each in root.handlers if each.get_name() == NAME]:
+        root.removeHandler(handler)
+    root.setLevel(logging.WARNING)
+    logging.getLogger(NAME).setLevel(logging.NOTSET)

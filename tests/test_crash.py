@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.crash import INTERVAL, METERS, PHASES, RESOURCES, Victim, configure, crash
+from benchmarks.crash import INTERVAL, METERS, RESOURCES, Victim, configure, crash
 from benchmarks.verdict import judge, rows
+from meteragent.failpoints import PHASES
 
 
 def test_twenty_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from meteragent.journal import status
 from meteragent.journal.journal import Journal
 from meteragent.journal.salvage import salvage
 from meteragent.journal.verify import verify
-from meteragent.pipeline.sink import Sink, Target
+from meteragent.pipeline.sink import Sink
+from meteragent.pipeline.target import Target
 from meteragent.sample import Sample, accepted
 from meteragent.storage.base import Query
 from meteragent.storage.sqlite.driver import SQLiteDriver
@@ -76,7 +77,7 @@ class Run:
                 if self.chance.random() < 0.3:
                     sink.wait_for_room(0.01)
             sink.stop()
-            sink.join(10)
+            sink.wait_for_end(10)
             journal.close()
 
     def _target(self, driver: SQLiteDriver) -> Target:
@@ -108,7 +109,7 @@ def after_power_is_back(folder: Path, before: list[int]) -> None:
                 break
             threading.Event().wait(0.005)
         sink.stop()
-        sink.join(10)
+        sink.wait_for_end(10)
     assert journal.last >= len(before)
     stored = driver.samples(Query(), 10_000).samples if journal.last else []
     counted = {(sample.timestamp, sample.resource_id): sample.volume for sample in stored}

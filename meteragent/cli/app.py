@@ -18,6 +18,8 @@ from cliff.app import App
 from cliff.commandmanager import CommandManager
 from cliff.help import HelpCommand
 
+from meteragent.cli.arguments import joined_dashes
+from meteragent.cli.interrupt import INTERRUPTED, end_at_once, end_tidily
 from meteragent.errors import MeteragentError
 from meteragent.plain import printable
 
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
     from meteragent.config import Settings
 
 NAME = "meteragent"
-INTERRUPTED, BROKEN_PIPE = 130, 141
+BROKEN_PIPE = 141
+"""The exit code after the reader of the output went away, as shells have it."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 LOG = logging.getLogger(NAME)
 
@@ -107,22 +110,31 @@ class Program(App):
             root.removeHandler(former)
         root.addHandler(handler)
         root.setLevel(logging.WARNING)
-        wanted = 2 if self.options.debug else self.options.verbose_level
-        LOG.setLevel(
-            {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}.get(wanted, logging.DEBUG)
-        )  # fmt: skip
+        self.set_log_level()
 
     def settings(self) -> "Settings":
         """The options of this call.
 
         :raises ConfigError: when one cannot be used
         """
+        settings = self.read_settings()
+        self.set_log_level(settings)
+        return settings
+
+    def read_settings(self) -> "Settings":
+        """The same, without a change of what is logged.
+
+        :raises ConfigError: when one cannot be used
+        """
         from meteragent.config import load
 
-        settings = load(self.options.config_file, self.options.config_dir, self.options.state_dir)
-        if settings.conf.debug:
-            LOG.setLevel(logging.DEBUG)
-        return settings
+        return load(self.options.config_file, self.options.config_dir, self.options.state_dir)
+
+    def set_log_level(self, settings: "Settings | None" = None) -> None:
+        """Log what the arguments say, or more where the options do."""
+        wanted = 2 if self.options.debug else self.options.verbose_level
+        level = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}.get(wanted, logging.DEBUG)
+        LOG.setLevel(logging.DEBUG if settings is not None and settings.conf.debug else level)
 
     def hint(self, text: str) -> None:
         """Tell a person what no other program reads."""
@@ -157,7 +169,7 @@ class Program(App):
             self.refuse(argv)
         command = factory(self, self.options, cmd_name=name)
         parser = command.get_parser(f"{NAME} {name}")
-        return command.run(parser.parse_args(rest))
+        return command.run(parser.parse_args(joined_dashes(rest)))
 
     def refuse(self, argv: Sequence[str]) -> NoReturn:
         """End with what was perhaps meant."""
@@ -196,6 +208,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_standard_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
+        end_tidily()
         code = _unreadable(arguments) or Program().run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -206,6 +219,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         LOG.debug("where it arose", exc_info=True)
         _tell(_told(error))
         code = 1
+    if argv is None:
+        end_at_once()
     _settle_output()
     if argv is None and threading.active_count() > 1:
         # An abandoned call of a plugin: the interpreter's end would stop its thread wherever it is, and
@@ -262,4 +277,9 @@ def _settle_output() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print_nowhere()
+
+
+def print_nowhere() -> None:
+    """Let what is printed from now on, and what could not be printed before, go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

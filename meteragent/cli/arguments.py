@@ -1,19 +1,65 @@
 """How arguments are read: a wrong one ends the call with what is allowed."""
 
+import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Sequence
+from decimal import Decimal
 
-from meteragent.clock import instant
+from meteragent.clock import SECOND, Clock, instant
 
 LONGEST_NAME = 200
+LONGEST_PERIOD = 100 * 366 * 86400 * SECOND
+"""Microseconds."""
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_NUMBER = r"([0-9]{1,12}(?:\.[0-9]{1,6})?)"
+_AGO = re.compile(rf"-{_NUMBER}([smhdw])")
+_DASHED = re.compile(r"-[0-9]")
+_SPAN = re.compile(rf"{_NUMBER}([smhdw]?)")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def moment(text: str) -> int:
-    """Microseconds since the epoch of ISO 8601 text with a zone."""
+    """Microseconds since the epoch of a time; one without a date is told from now on, or back."""
+    now, day = Clock().wall(), 24 * 3600 * SECOND
+    named = {"now": now, "today": now // day * day, "yesterday": now // day * day - day}
+    if text in named:
+        return named[text]
+    if ago := _AGO.fullmatch(text):
+        return now - _microseconds(ago[1], ago[2])
     try:
-        return instant(text)
+        return instant(f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text)
     except ValueError as error:
-        fault = "names no time zone; write it" if "zone" in str(error) else "is no ISO 8601 time"
-        raise ArgumentTypeError(f"{text!r:.80} {fault} such as 2026-01-31T12:00:00Z") from None
+        fault = "names no time zone; write it" if "zone" in str(error) else "is no time; write it"
+        raise ArgumentTypeError(
+            f"{text!r:.80} {fault} such as 2026-01-31T12:00:00Z, 2026-01-31, -2h, today or yesterday (UTC)"
+        ) from None
+
+
+def period(text: str) -> int:
+    """Microseconds of a span of time."""
+    span = _SPAN.fullmatch(text)
+    length = _microseconds(span[1], span[2] or "s") if span else 0
+    if not 0 < length <= LONGEST_PERIOD:
+        raise ArgumentTypeError(
+            f"{text!r:.80} is no period; write seconds above 0, or a number with s, m, h, d or w such as 15m"
+        )
+    return length
+
+
+def _microseconds(number: str, unit: str) -> int:
+    return round(Decimal(number) * _UNITS[unit] * SECOND)
+
+
+def joined_dashes(words: Sequence[str]) -> list[str]:
+    """The words of a call, with a time such as -2h joined to its option, so that it is not taken for one."""
+    found: list[str] = []
+    for word in words:
+        if found and found[-1] in ("--start", "--end", "--period") and _DASHED.match(word):
+            found[-1] += f"={word}"
+        else:
+            found.append(word)
+    return found
 
 
 def at_least_one(text: str) -> int:
@@ -50,7 +96,10 @@ def seconds(text: str) -> float:
 def add_range(parser: ArgumentParser, of: str) -> None:
     """Take ``--start`` and ``--end``."""
     parser.add_argument(
-        "--start", metavar="TIME", type=moment, help=f"only {of} at or after this time; ISO 8601 with a zone"
+        "--start",
+        metavar="TIME",
+        type=moment,
+        help=f"only {of} at or after this time: ISO 8601 with a zone, a date (UTC), -2h, today, yesterday",
     )
     parser.add_argument("--end", metavar="TIME", type=moment, help=f"only {of} before this time")
 

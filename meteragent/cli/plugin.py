@@ -1,7 +1,7 @@
 """Which plugins there are, which are used, and why others are not."""
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cliff.columns import FormattableColumn
@@ -49,17 +49,18 @@ class PluginList(Lister):
         return self.columns, rows
 
     def _last_polls(self, settings: "Settings") -> "dict[str, list[Poll]]":
-        """By pollster its last poll in each polling source, as far as it is in the store."""
-        from meteragent.assembly import make_driver, polling_sources
+        """By pollster its last poll on this host in each polling source, as far as it is in the store."""
+        from meteragent.assembly import polling_sources
+        from meteragent.cli.reading import reader
 
         newest: dict[tuple[str, str], Poll] = {}
         clock = Clock()
         try:
             interval = max((source.interval for source in polling_sources(settings)), default=0)
             look = min(max(2 * interval, SHORTEST_LOOK), LONGEST_LOOK)
-            driver = make_driver(settings, clock, read_only=True)
+            driver = reader(settings)
             try:
-                for poll in driver.polls(clock.wall() - look * SECOND):
+                for poll in driver.polls(clock.wall() - look * SECOND, host=settings.host):
                     newest[poll.pollster, poll.polling_source] = poll
             finally:
                 driver.close()
@@ -75,14 +76,23 @@ class PluginList(Lister):
 
 def _row(plugin: "Plugin", last: "Sequence[Poll]" = ()) -> list[Any]:
     state: str = plugin.state
-    reason = plugin.reason
+    reasons = [plugin.reason] if plugin.reason else _lacks(getattr(plugin.object, "lacking", None) or {})
     remarkable = [poll for poll in last if poll.outcome != "complete" or poll.reason]
     if state == "loaded" and remarkable:
         if any(poll.outcome != "complete" for poll in remarkable):
             state = "failing"
-        reason = "; ".join(
+        reasons = [
             f"polling source {poll.polling_source} at {iso(poll.tick)}: {poll.outcome}: {poll.reason}"
             for poll in remarkable
-        )
+        ] + reasons
     meters = Names(sorted(getattr(plugin.object, "meters", None) or ()))
-    return [plugin.kind, plugin.label.partition(":")[2], state, reason, plugin.distribution, meters]
+    name, reason = plugin.label.partition(":")[2], "; ".join(reasons)
+    return [plugin.kind, name, state, reason, plugin.distribution, meters]
+
+
+def _lacks(lacking: Mapping[str, str]) -> list[str]:
+    """Meters that this machine cannot give, those with one reason together."""
+    meters: dict[str, list[str]] = {}
+    for meter, reason in lacking.items():
+        meters.setdefault(reason, []).append(meter)
+    return [f"lacks {', '.join(names)}: {reason}" for reason, names in meters.items()]

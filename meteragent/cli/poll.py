@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -85,8 +84,8 @@ class Poll(Lister):
             )
             for source in sources
         ]  # fmt: skip
-        if not any(poller.pollsters for poller in pollers):
-            self.program.hint("no pollster that is loaded yields such a meter")
+        if told := _nothing(sources, pollsters, glob or "*"):
+            self.program.hint(told)
         for poller in pollers:
             poller.poll(clock.wall())
             poller.close()
@@ -112,15 +111,13 @@ class Poll(Lister):
             return
         from rich.console import Console
 
+        from meteragent.plugins.patience import after
+
         status = Console(file=self.app.stderr).status("polling; Ctrl-C ends it")
-        timer = threading.Timer(PATIENCE, status.start)
-        timer.daemon = True
-        timer.start()
         try:
-            yield
+            with after(PATIENCE, status.start):
+                yield
         finally:
-            timer.cancel()
-            timer.join()
             status.stop()
 
 
@@ -149,6 +146,22 @@ def _matching(pollsters: Mapping[str, Any], glob: str | None) -> dict[str, Any]:
         or not declared(pollster)
         or any(fnmatchcase(meter, glob) for meter in declared(pollster))
     }
+
+
+def _nothing(sources: "Sequence[PollingSource]", pollsters: Mapping[str, Any], glob: str) -> str:
+    """Why nothing can be polled; empty where something can."""
+    from meteragent.pollsters.caller import declared
+
+    if not pollsters:
+        return "no pollster that is loaded yields such a meter"
+    meters = [
+        meter
+        for name, pollster in pollsters.items()
+        for meter in declared(pollster) or [name]
+        if meter == name or fnmatchcase(meter, glob)
+    ]
+    polled = any(source.supports(meter) for source in sources for meter in meters)
+    return "" if polled else "no polling source polls such a meter"
 
 
 def _problems(plugins: "Pollsters", collected: "Collected") -> Iterator[str]:

@@ -6,22 +6,24 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING
 
+from meteragent.cli.app import print_nowhere
 from meteragent.cli.arguments import seconds
 from meteragent.cli.command import Command
 
 if TYPE_CHECKING:
     from meteragent.agent import Agent
+    from meteragent.cli.answering import Reloading
 
 LOG = logging.getLogger(__name__)
 
 FIRST_ACCOUNT = 10.0
 """Seconds to the first line of account; each further pause is twice as long, up to the interval."""
 ENDING = frozenset((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
-"""Signals that end the agent; SIGHUP comes when the terminal is closed."""
+"""Signals that end the agent; SIGHUP, which comes when the terminal is closed, only where there is one: else
+it has the agent reload."""
 
 
 class Run(Command):
@@ -38,35 +40,42 @@ class Run(Command):
     def take_action(self, parsed_args: argparse.Namespace) -> int:
         """Start it, print its account now and then, stop it."""
         from meteragent.agent import Agent
+        from meteragent.cli.answering import Reloading, answering
 
         end = None if parsed_args.stop_after is None else time.monotonic() + parsed_args.stop_after
-        with _signals() as signalled:
+        with closing(_Signals()) as signals:
             settings = self.settings()
             agent = Agent(settings)
             agent.start()
+            signals.take()  # a plugin may have handlers of its own
             try:
                 self._say(agent.greeting())
-                self._watch(agent, signalled, settings.conf.agent.account_interval, end)
+                reloading = Reloading(agent, self.program, self._say)
+                with answering(agent, reloading):
+                    self._watch(agent, signals, reloading, end)
             finally:
                 for number in ENDING:
                     _leave(number)
                 agent.stop()
         return 0
 
-    def _watch(self, agent: "Agent", signalled: int, interval: float, end: float | None) -> None:
+    def _watch(self, agent: "Agent", signals: "_Signals", reloading: "Reloading", end: float | None) -> None:
         """Print lines of account until a signal comes or the end is reached."""
-        pause = min(FIRST_ACCOUNT, interval)
+        pause = min(FIRST_ACCOUNT, agent.settings.conf.agent.account_interval)
         due = time.monotonic() + pause
         while True:
             until = due if end is None else min(due, end)
-            if select.select([signalled], [], [], max(until - time.monotonic(), 0.0))[0]:
-                # a plugin may handle signals of its own, and they come here, too
-                if not ENDING.isdisjoint(os.read(signalled, 256)):
+            if select.select([signals.came], [], [], max(until - time.monotonic(), 0.0))[0]:
+                # a plugin may handle other signals, and they come here, too
+                came = os.read(signals.came, 256)
+                if not signals.ending.isdisjoint(came):
                     return
+                if signal.SIGHUP in came:
+                    reloading.by_signal()
                 continue
             if end is not None and time.monotonic() >= end:
                 return
-            pause = min(2 * pause, interval)
+            pause = min(2 * pause, agent.settings.conf.agent.account_interval)
             due = time.monotonic() + pause
             self._say(agent.account_line())
 
@@ -76,31 +85,46 @@ class Run(Command):
             self.app.stdout.write(f"{text}\n")
             self.app.stdout.flush()
         except BrokenPipeError:
-            raise
+            print_nowhere()
+            LOG.warning("nobody reads what is printed any more; metering goes on, Ctrl-C or SIGTERM ends it")
         except OSError as error:
             LOG.debug("cannot print: %s", error)
 
 
-@contextmanager
-def _signals() -> Iterator[int]:
-    """A descriptor from which the number of a signal can be read once it came.
+class _Signals:
+    """The signals that end the agent or have it reload, from now on until they are given back."""
 
-    Unlike a lock, it is seen however shortly before the wait the signal comes, and in whichever thread.
-    """
-    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    former = {number: signal.getsignal(number) for number in ENDING}
-    for number in ENDING:
-        if number != signal.SIGHUP or former[number] != signal.SIG_IGN:  # as nohup wants it
-            signal.signal(number, _leave)
-    wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    try:
-        yield reader
-    finally:
-        signal.set_wakeup_fd(wakeup)
-        for number, handler in former.items():
+    def __init__(self) -> None:
+        terminal = os.isatty(0) or os.isatty(1)
+        self.ending = ENDING if terminal else ENDING - {signal.SIGHUP}
+        self.came, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        """A descriptor from which the number of a signal can be read once it came.
+
+        Unlike a lock, it is seen however shortly before the wait the signal comes, and in whichever thread.
+        """
+        self._former = {number: signal.getsignal(number) for number in ENDING}
+        self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self.take()
+
+    def take(self) -> None:
+        """Take them, also from foreign code that took them for itself."""
+        for number in ENDING:
+            if number != signal.SIGHUP or self._former[number] != signal.SIG_IGN:  # as nohup wants it
+                signal.signal(number, _leave if number in self.ending else _stay)
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+
+    def close(self) -> None:
+        """Give them back."""
+        signal.set_wakeup_fd(self._wakeup)
+        for number, handler in self._former.items():
             signal.signal(number, handler)
-        os.close(reader)
-        os.close(writer)
+        os.close(self.came)
+        os.close(self._writer)
+
+
+def _stay(number: int, frame: object = None) -> None:
+    """The descriptor tells of this one."""
+    del number, frame
 
 
 def _leave(number: int, frame: object = None) -> None:

@@ -1,7 +1,6 @@
-"""What the store holds, read from it directly, so that it is told whether the agent runs or not."""
+"""What the store holds, told whether the agent runs or not."""
 
 import argparse
-import difflib
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from meteragent.cli.arguments import add_range, at_least_one, check_range
 from meteragent.cli.command import Lister
-from meteragent.clock import Clock, iso
+from meteragent.cli.query import add_choice, chosen, no_such_meter
+from meteragent.clock import iso
 from meteragent.errors import NotFound
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ class OfStore(Lister):
 
         :raises ConfigError: when it is not installed, or cannot use its URL
         """
-        from meteragent.assembly import make_driver
+        from meteragent.cli.reading import reader
 
-        driver: StorageDriver = make_driver(self.settings(), Clock(), read_only=True)
+        driver = reader(self.settings())
         try:
             yield driver
         finally:
@@ -54,17 +54,6 @@ class OfStore(Lister):
     @abstractmethod
     def rows(self, driver: "StorageDriver", parsed_args: argparse.Namespace) -> Iterable[Sequence[Any]]:
         """What is asked for."""
-
-
-class MeterList(OfStore):
-    """List the meters that have samples."""
-
-    columns = ("name", "type", "unit")
-
-    def rows(self, driver: "StorageDriver", parsed_args: argparse.Namespace) -> Iterable[Sequence[Any]]:
-        """By name."""
-        del parsed_args
-        return [(meter.name, meter.type, meter.unit) for meter in driver.meters()]
 
 
 class SampleList(OfStore):
@@ -77,9 +66,7 @@ class SampleList(OfStore):
         """The parser of it."""
         parser = super().get_parser(prog_name)
         parser.add_argument("-m", "--meter", metavar="METER", required=True, help="the meter's name")
-        parser.add_argument("--resource", metavar="ID", help="only samples of this resource")
-        parser.add_argument("--project", metavar="ID", help="only samples of this project")
-        add_range(parser, "samples")
+        add_choice(parser, "samples")
         parser.add_argument(
             "--limit",
             metavar="NUMBER",
@@ -95,25 +82,13 @@ class SampleList(OfStore):
 
     def rows(self, driver: "StorageDriver", parsed_args: argparse.Namespace) -> Iterable[Sequence[Any]]:
         """Read page by page; one more than asked for tells whether there are more."""
-        from meteragent.storage.base import Query
-
-        query = Query(
-            meter=parsed_args.meter,
-            resource_id=parsed_args.resource,
-            project_id=parsed_args.project,
-            start=parsed_args.start,
-            end=parsed_args.end,
-        )
+        query = chosen(parsed_args, self.settings(), parsed_args.meter)
         for number, sample in enumerate(_samples(driver, query, parsed_args.limit + 1)):
             if number == parsed_args.limit:
                 self._hint = f"the newest {parsed_args.limit} are shown, there are more; --limit shows more"
                 return
             yield sample_row(sample)
-        names = [meter.name for meter in driver.meters()]
-        if parsed_args.meter not in names:
-            near = difflib.get_close_matches(parsed_args.meter, names)
-            advice = f"perhaps: {', '.join(near)}" if near else "meteragent meter list shows those that have"
-            self._hint = f"no meter {parsed_args.meter!r:.80} has samples; {advice}"
+        self._hint = no_such_meter(driver, parsed_args.meter)
 
     def after(self) -> None:
         """Say when there are more, or why there are none."""

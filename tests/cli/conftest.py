@@ -1,15 +1,14 @@
 """Calls of the program within the test's process, far from any configuration of the developer's."""
 
 import json
-import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from meteragent.cli.app import NAME, main
+from meteragent.cli.app import main
 
 
 class Outcome(NamedTuple):
@@ -50,7 +49,7 @@ def program(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> Iterator[Program]:
+) -> Program:
     """Runs the program with that config and state, and tells the exit code and what it printed."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("CLIFF_MAX_TERM_WIDTH", raising=False)
@@ -64,12 +63,7 @@ def program(
             code = ended.code if isinstance(ended.code, int) else 0
         return Outcome(code, *capsys.readouterr())
 
-    yield run
-    root = logging.getLogger()
-    for handler in [each for each in root.handlers if each.get_name() == NAME]:
-        root.removeHandler(handler)
-    root.setLevel(logging.WARNING)
-    logging.getLogger(NAME).setLevel(logging.NOTSET)
+    return run
 
 
 Distribution = Callable[[str, str], None]

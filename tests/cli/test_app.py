@@ -103,7 +103,7 @@ def test_a_wrong_command_is_answered_with_what_was_meant(
         ["sample", "list", "-m", "x", "--limit", "0"],
         ["sample", "list", "-m", "x", "--limit", "many"],
         ["sample", "list", "-m", "x", "--start", "2026-01-01T00:00:00"],
-        ["sample", "list", "-m", "x", "--start", "yesterday"],
+        ["sample", "list", "-m", "x", "--start", "tomorrow"],
         ["sample", "list", "-m", "x", "--start", "2026-01-02T00:00:00Z", "--end", "2026-01-01T00:00:00Z"],
         ["meter", "list", "-c", "nothing"],
         ["meter", "list", "--sort-column", "nothing"],
@@ -180,7 +180,9 @@ def test_no_rows_are_no_error(program: Program, form: str, shown: str) -> None:
 
 def test_csv_without_rows_is_its_header(program: Program) -> None:
     """A program that reads it finds the columns."""
-    assert program("meter", "list", "-f", "csv").out == '"name","type","unit"\n'
+    assert program("meter", "list", "-f", "csv").out == (
+        '"name","type","unit","resources","last_sample","volume"\n'
+    )
 
 
 def test_an_environment_variable_of_the_table_is_checked(

@@ -1,5 +1,6 @@
 """Tests of `meteragent plugin list`."""
 
+import socket
 from pathlib import Path
 
 from meteragent.batch import Batch, Poll, Position
@@ -7,12 +8,28 @@ from meteragent.clock import Clock, iso
 from meteragent.storage.sqlite.driver import SQLiteDriver
 from tests.cli.conftest import Distribution, Program
 
+HOST = socket.gethostname()
 POLLSTERS = """
 from meteragent.errors import PluginUnavailable
 
 
 class Good:
     meters = ("good.one", "good.two")
+
+    def get_samples(self):
+        return []
+
+
+class Half:
+    meters = ("half.one",)
+    lacking = {"half.two": "no such sensor", "half.three": "no such sensor", "half.four": "no room"}
+
+    def get_samples(self):
+        return []
+
+
+class Odd:
+    lacking = {"odd": None}
 
     def get_samples(self):
         return []
@@ -37,7 +54,9 @@ class Wrong:
 ENTRY_POINTS = """
 [meteragent.poll.other]
 good = elsewhere:Good
+half = elsewhere:Half
 lacking = elsewhere:Lacking
+odd = elsewhere:Odd
 off = elsewhere:Good
 wrong = elsewhere:Wrong
 missing = nowhere:Missing
@@ -65,6 +84,8 @@ def test_every_plugin_is_listed_with_its_state(
     listed = rows(program)
     assert {name: (row["state"], row["distribution"]) for name, row in listed.items()} == {
         "pollster:other.good": ("loaded", "elsewhere"),
+        "pollster:other.half": ("loaded", "elsewhere"),
+        "pollster:other.odd": ("failed", "elsewhere"),
         "pollster:other.lacking": ("unavailable", "elsewhere"),
         "pollster:other.missing": ("failed", "elsewhere"),
         "pollster:other.off": ("disabled", "elsewhere"),
@@ -75,11 +96,17 @@ def test_every_plugin_is_listed_with_its_state(
         "publisher:null": ("disabled", "meteragent"),
         "publisher:store": ("installed", "meteragent"),
         "publisher:strange": ("installed", "elsewhere"),
+        "storage:duckdb": ("installed", "meteragent"),  # whether what it needs is there, or not
         "storage:sqlite": ("installed", "meteragent"),
     }
     assert listed["pollster:other.good"]["meters"] == ["good.one", "good.two"]
     assert listed["pollster:other.lacking"]["reason"] == "no such device"
+    assert listed["pollster:other.good"]["reason"] == ""
+    assert listed["pollster:other.half"]["reason"] == (
+        "lacks half.two, half.three: no such sensor; lacks half.four: no room"
+    )
     assert "wanted meters" in str(listed["pollster:other.wrong"]["reason"])
+    assert "wanted lacking" in str(listed["pollster:other.odd"]["reason"])
     assert "disable" in str(listed["publisher:null"]["reason"])
 
 
@@ -97,7 +124,10 @@ def test_what_a_plugin_prints_does_not_spoil_the_rows(
 def test_a_pollster_whose_last_poll_failed_is_named(
     program: Program, config: Path, distribution: Distribution, state: Path
 ) -> None:
-    """What the agent met stands in the store, so it is told whether the agent runs or not."""
+    """What the agent met stands in the store, so it is told whether the agent runs or not.
+
+    Other hosts that share the store have pollsters of their own.
+    """
     distribution(POLLSTERS, ENTRY_POINTS)
     (config / "meteragent.conf").write_text("[polling]\nnamespaces = other\n")
     state.mkdir()
@@ -107,7 +137,9 @@ def test_a_pollster_whose_last_poll_failed_is_named(
         Poll("here", now - 9, "good", now - 9, now - 8, 1, 1, "complete"),
         Poll("here", now, "good", now, now, 1, 0, "timed out", "not finished after 57 s"),
     ]
-    driver.record(Batch(polls=polls, sequence=1), Position("agent", "epoch", "store", 1))
+    others = [Poll("here", now, "good", now, now, 1, 0, "failed", "of another host")]
+    for sequence, batch in enumerate((Batch(polls=polls, host=HOST), Batch(polls=others, host="other")), 1):
+        driver.record(batch, Position("agent", "epoch", "store", sequence))
     driver.close()
     row = rows(program)["pollster:other.good"]
     assert row["state"] == "failing"

@@ -105,6 +105,14 @@ def test_meters_can_be_chosen(program: Program, config: Path) -> None:
     assert ended.err == "meteragent: no pollster that is loaded yields such a meter\n"
 
 
+def test_a_meter_that_no_source_polls_is_told_as_that(program: Program, config: Path) -> None:
+    """A pollster may yield it all the same; it is polling.yaml that leaves it out."""
+    use(config, "good")
+    ended = program("poll", "--source", "some", "--meter", "good.two", "-f", "json")
+    assert (ended.code, ended.rows) == (0, [])
+    assert ended.err == "meteragent: no polling source polls such a meter\n"
+
+
 def test_a_broken_pollster_stands_below_the_table(program: Program, config: Path) -> None:
     """What it yielded before is shown; the exit code tells, and it is told once."""
     use(config, "good", "bad")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Program
+from tests import threads
+from tests.cli.conftest import Distribution, Program
 
 Started = Callable[..., "subprocess.Popen[str]"]
 
@@ -24,7 +25,7 @@ def started(config: Path, state: Path, tmp_path: Path) -> Iterator[Started]:
         where = ("--config-dir", str(config), "--state-dir", str(state))
         process = subprocess.Popen(
             [sys.executable, "-m", "meteragent", *where, *args],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env=os.environ | {"HOME": str(tmp_path)},
         )  # fmt: skip
         processes.append(process)
@@ -54,7 +55,7 @@ def test_it_greets_and_ends_by_itself(started: Started, program: Program) -> Non
     assert len(set(names)) >= 25
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_in_less_than_two_seconds(started: Started, number: signal.Signals) -> None:
     """Cleanly, with 0 and without a word."""
     process = started("run")
@@ -79,6 +80,115 @@ def test_without_a_terminal_it_goes_on(started: Started) -> None:
     process.communicate(timeout=20)
     assert process.returncode == 0
     assert time.monotonic() - begin > 0.5
+
+
+PLUGINS = """
+import os, signal, time
+
+
+class Hanging:
+    meters = ("m",)
+
+    def __init__(self):
+        os.close(os.open(os.environ["BEGUN"], os.O_CREAT))
+        time.sleep(60)
+
+    def get_samples(self):
+        return []
+
+
+class Grasping:
+    meters = ("m",)
+
+    def __init__(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGUSR1, lambda *_: os.close(os.open(os.environ["BEGUN"], os.O_CREAT)))
+
+    def get_samples(self):
+        return []
+"""
+
+
+@pytest.fixture
+def begun(tmp_path: Path, distribution: Distribution, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that a plugin makes, of those above, once one of their namespaces is configured."""
+    distribution(
+        PLUGINS,
+        "[meteragent.poll.hanging]\np = elsewhere:Hanging\n"
+        "[meteragent.poll.grasping]\np = elsewhere:Grasping\n",
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    monkeypatch.setenv("BEGUN", str(tmp_path / "begun"))
+    return tmp_path / "begun"
+
+
+def appears(path: Path) -> None:
+    """Wait for a file."""
+    until = time.monotonic() + 20
+    while not path.exists():
+        assert time.monotonic() < until, f"{path} never came"
+        time.sleep(0.005)
+
+
+def test_a_second_ctrl_c_ends_a_start_that_hangs(started: Started, config: Path, begun: Path) -> None:
+    """The first one waits for the plugin to come back, the second waits for nothing."""
+    (config / "meteragent.conf").write_text("[polling]\nnamespaces = hanging\n")
+    process = started("run")
+    appears(begun)
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=0.3)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=5)
+    assert (process.returncode, out, err) == (-signal.SIGINT, "", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_plugin_cannot_take_the_signals_that_end_it(
+    started: Started, config: Path, begun: Path, number: signal.Signals
+) -> None:
+    """Others it may have, and they end nothing."""
+    (config / "meteragent.conf").write_text("[polling]\nnamespaces = grasping\n")
+    process = started("run")
+    assert greeting(process).startswith("meteragent ")
+    process.send_signal(signal.SIGUSR1)
+    appears(begun)
+    assert process.poll() is None
+    begin = time.monotonic()
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, "")
+    assert time.monotonic() - begin < 2
+
+
+def test_a_reader_that_goes_away_does_not_end_it(started: Started, config: Path, program: Program) -> None:
+    """As with `meteragent run | head -1`: it says so once, in a line, and what it polls is stored."""
+    (config / "meteragent.conf").write_text("[agent]\naccount_interval = 1\n")
+    (config / "polling.yaml").write_text("sources: [{name: s, interval: 1, meters: [host.uptime]}]")
+    process = started("run", "--stop-after", "3")
+    assert process.stdout is not None
+    greeting(process)
+    process.stdout.close()
+    process.stdout = None
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert err.count("\n") == 1
+    assert err.endswith("metering goes on, Ctrl-C or SIGTERM ends it\n")
+    assert len(program("sample", "list", "-m", "host.uptime", "-f", "json").rows) >= 3
+
+
+def test_nobody_need_hear_it(config: Path, state: Path) -> None:
+    """Output and log behind one pipe that nobody reads: it meters, and ends with 0."""
+    (config / "meteragent.conf").write_text("[agent]\naccount_interval = 1\n")
+    call = (
+        f"{sys.executable} -m meteragent -vv --config-dir {config} --state-dir {state} run --stop-after 2.5"
+    )
+    line = f"({call} 2>&1; echo $? >&3) 3>{state}.code | head -c 1"
+    done = subprocess.run(["bash", "-c", line], check=True)
+    assert done.returncode == 0
+    assert Path(f"{state}.code").read_text() == "0\n"
 
 
 def test_it_prints_its_account_now_and_then(started: Started, config: Path) -> None:
@@ -117,13 +227,21 @@ def test_a_second_agent_in_the_same_state_folder_is_refused(started: Started) ->
     assert err.count("\n") == 1
 
 
+def test_without_threads_it_does_not_begin(program: Program) -> None:
+    """As for a user who may have no more of them; in one line."""
+    with threads.exhausted():
+        ended = program("run", "--stop-after", "0")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == "meteragent: the agent cannot begin: can't start new thread\n"
+
+
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
         (
             "meteragent.conf",
             "[storage]\nconnection = nosuch://x\n",
-            "'nosuch' is not installed; installed: sqlite",
+            "'nosuch' is not installed; installed: duckdb, sqlite\n",
         ),
         ("meteragent.conf", "[storage]\nconnection = sqlite://\n", "sqlite:///path"),
         ("polling.yaml", "sources: [\n", "polling.yaml:"),

@@ -59,11 +59,37 @@ class TestWithSamples:
     """Commands on a store that holds something."""
 
     def test_meters_are_listed_by_name(self, program: Program) -> None:
-        """With the columns that programs rely on."""
-        assert program("meter", "list", "-f", "json").rows == [
-            {"name": "cpu", "type": "gauge", "unit": "B"},
-            {"name": "disk.read", "type": "gauge", "unit": "B"},
+        """With the columns that programs rely on first, and what was heard of them last."""
+        assert program("meter", "list", "-f", "csv").out.replace('"', "").split("\n") == [
+            "name,type,unit,resources,last_sample,volume",
+            "cpu,gauge,B,1,2026-01-01T00:02:00Z,9",
+            "disk.read,gauge,B,2,2026-01-01T00:02:00Z,",
+            "",
         ]
+
+    def test_meters_of_a_resource_are_listed(self, program: Program) -> None:
+        """Those whose newest sample there is as told, with their volume."""
+        assert program("meter", "list", "--resource", "r2", "-f", "json").rows == [
+            {
+                "name": "disk.read", "type": "gauge", "unit": "B", "resources": 1,
+                "last_sample": "2026-01-01T00:02:00Z", "volume": 8,
+            }
+        ]  # fmt: skip
+        assert (
+            program("meter", "list", "--where", "volume < 8", "-f", "value", "-c", "name").out
+            == "disk.read\n"
+        )
+        assert program("meter", "list", "--end", "2026-01-01T00:02:00Z", "-f", "json").rows == []
+
+    def test_a_unit_that_is_no_more_is_listed(self, program: Program, store: SQLiteDriver) -> None:
+        """A meter keeps a row for what no resource sends any more."""
+        told = Sample(name="cpu", type="gauge", unit="%", volume=1, resource_id="r1", project_id="p-r1")
+        later = accepted(told, START + 9 * MINUTE, "openstack")
+        store.record(Batch([later], sequence=3), Position("agent", "epoch", "store", 3))
+        rows = program("meter", "list", "-f", "json").rows
+        assert [(row["name"], row["unit"], row["resources"]) for row in rows] == [
+            ("cpu", "%", 1), ("cpu", "B", 0), ("disk.read", "B", 2),
+        ]  # fmt: skip
 
     def test_samples_are_listed_newest_first(self, program: Program) -> None:
         """All columns in their order; numbers keep type and every digit."""
@@ -160,5 +186,6 @@ def test_an_unknown_driver_is_answered_with_the_installed(program: Program, conf
     (config / "meteragent.conf").write_text("[storage]\nconnection = nosuch://user:secret@host/db\n")
     ended = program("meter", "list")
     assert (ended.code, ended.out) == (1, "")
-    assert "'nosuch' is not installed; installed: sqlite" in ended.err
+    assert "'nosuch' is not installed; installed: " in ended.err
+    assert "sqlite" in ended.err
     assert "secret" not in ended.err
