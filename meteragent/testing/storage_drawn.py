@@ -32,10 +32,10 @@ _VOLUME = st.one_of(
     st.integers(-5, 5),
     st.integers(2**53 - 2, 2**53 + 2),
     st.integers(-(2**63), 2**64 - 1),
-    st.sampled_from((0.5, 10.0, -0.0, 2.0**63, 1e22, 5e-324, -1e-200, 1e300, 1e160)),
+    st.sampled_from((0.5, 10.0, 0.0, 2.0**63, 1e22, 5e-324, -1e-200, 1e300, 1e160)),
     st.integers(0, 9).map(lambda step: 1e9 + step * 1e-6),
     st.integers(0, 9).map(lambda step: 10**15 + step),
-    st.floats(-1e300, 1e300),
+    st.floats(-1e300, 1e300).map(lambda volume: volume + 0.0),  # no minus zero, which has tests of its own
 )
 SAMPLES = st.builds(
     a_sample,
