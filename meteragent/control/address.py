@@ -13,6 +13,8 @@ from meteragent.state_folder import SOCKET
 LONGEST = 107
 """Bytes of a path that Linux takes as a socket's name."""
 BACKLOG = 16
+_UNHEARD = "agent.new"
+"""Name of the socket until somebody listens; no longer than the one that it gets then."""
 
 
 def listen(folder: Path) -> socket.socket:
@@ -24,14 +26,17 @@ def listen(folder: Path) -> socket.socket:
     """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        for path in (folder / SOCKET, folder / _UNHEARD):
+            with contextlib.suppress(FileNotFoundError):
+                if not stat.S_ISSOCK(os.lstat(path).st_mode):
+                    raise FileExistsError(f"{path} is there and is no socket")
         with contextlib.suppress(FileNotFoundError):
-            if not stat.S_ISSOCK(os.lstat(folder / SOCKET).st_mode):
-                raise FileExistsError(f"{folder / SOCKET} is there and is no socket")
-            os.unlink(folder / SOCKET)
+            os.unlink(folder / _UNHEARD)
         os.fchmod(listener.fileno(), 0o600)  # before it has a name, so that there is no moment without
-        with _name(folder) as name:
+        with _name(folder, _UNHEARD) as name:
             listener.bind(name)
         listener.listen(BACKLOG)
+        os.rename(folder / _UNHEARD, folder / SOCKET)  # who sees it is answered
     except BaseException:
         listener.close()
         raise
@@ -47,7 +52,7 @@ def connect(folder: Path, seconds: float) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.settimeout(seconds)
-        with _name(folder) as name:
+        with _name(folder, SOCKET) as name:
             connection.connect(name)
     except BaseException:
         connection.close()
@@ -63,14 +68,14 @@ def is_ours(connection: socket.socket) -> bool:
 
 
 @contextlib.contextmanager
-def _name(folder: Path) -> Iterator[str]:
-    """A text short enough to name the socket."""
-    path = folder / SOCKET
+def _name(folder: Path, file: str) -> Iterator[str]:
+    """A text short enough to name a socket."""
+    path = folder / file
     if len(os.fsencode(path)) <= LONGEST:
         yield str(path)
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield f"/proc/self/fd/{descriptor}/{SOCKET}"
+        yield f"/proc/self/fd/{descriptor}/{file}"
     finally:
         os.close(descriptor)
