@@ -1,0 +1,1 @@
+"""Notifications of other services, and what they become: samples and events."""

@@ -1,0 +1,77 @@
+"""Makes the handlers: those that are installed, or those of given definitions; apart from the dispatcher."""
+
+import logging
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from meteragent.errors import PluginError, PluginUnavailable
+from meteragent.notifications.base import PRIORITIES, Handler
+from meteragent.notifications.declarative import event_definition, meter_definition
+from meteragent.notifications.declarative import files as documents
+from meteragent.notifications.declarative.events import DeclarativeEvents
+from meteragent.notifications.declarative.meters import DeclarativeMeters
+from meteragent.notifications.reserved import Reserved
+from meteragent.notifications.traits.base import TraitPlugin
+from meteragent.plugins import catalog, loader
+
+LOG = logging.getLogger(__name__)
+
+Files = Sequence[tuple[str, str]]
+"""Names and texts of documents, in their order."""
+
+
+def installed(conf: Any) -> dict[str, Any]:
+    """The handlers that are installed, by name; one that is broken is named in the log and left out.
+
+    :raises ConfigError: when definitions that the config names cannot be used
+    """
+    values = {"conf": conf, "host": conf.host, "traits": _traits(conf)}
+    disabled = conf.plugins.disable
+    made = {}
+    for plugin in loader.look(catalog.find(catalog.NOTIFICATION), disabled):
+        if plugin.state == "disabled":
+            continue
+        try:
+            made[plugin.name] = loader.load_one(catalog.NOTIFICATION, plugin.name, values, disabled)
+        except PluginUnavailable as error:
+            LOG.info("%s has nothing to do here: %s", plugin.label, error)
+        except PluginError as error:
+            LOG.warning("%s", error)
+    return made
+
+
+def defined(conf: Any, meters: Files | None, events: Files | None, problems: list[str]) -> dict[str, Handler]:
+    """Handlers of given definitions alone, which are asked whatever the priority of a notification.
+
+    :param problems: lines about single definitions that cannot be used, to append to
+    :raises ConfigError: when a document cannot be used
+    """
+    traits, made = _traits(conf), dict[str, Handler]()
+    if meters is not None:
+        found, faults = meter_definition.load(meters, traits, Reserved.of(conf))
+        made["meters"] = DeclarativeMeters(found)
+        problems += faults
+    if events is not None:
+        read = [event_definition.load(text, name, traits) for name, text in events]
+        problems += [fault for _, faults in read for fault in faults]
+        made["events"] = DeclarativeEvents(
+            [definition for definitions, _ in read for definition in definitions],
+            drop_unmatched_notifications=conf.event.drop_unmatched_notifications,
+            store_raw=conf.event.store_raw,
+        )
+    for handler in made.values():
+        handler.priorities = PRIORITIES
+    return made
+
+
+def files(path: str | os.PathLike[str]) -> Files:
+    """A document, or those of a folder that end in ``.yaml`` and are not hidden.
+
+    :raises ConfigError: when one cannot be read
+    """
+    return documents.read(path)
+
+
+def _traits(conf: Any) -> dict[str, type[TraitPlugin]]:
+    return loader.classes(catalog.TRAIT, TraitPlugin, conf.plugins.disable)
