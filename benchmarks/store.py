@@ -21,7 +21,7 @@ from meteragent.sample import Metadata, Sample
 from meteragent.storage.base import Query, StorageDriver
 from meteragent.storage.duckdb.driver import DuckDBDriver
 from meteragent.storage.sqlite.driver import SQLiteDriver
-from meteragent.storage.sqlite.schema import HOUR
+from meteragent.storage.sqlite.schema import SLOT
 
 SIZE = 10_000
 _START = 1_790_000_000 * SECOND
@@ -31,9 +31,9 @@ _METADATA = [Metadata.of({"host": f"h{index % 50}", "name": name}) for index, na
 _TABLE = """
 pragma journal_mode = wal; pragma synchronous = full; pragma cache_size = -65536;
 pragma wal_autocheckpoint = 20000;
-create table sample (hour integer not null, series integer not null, at integer not null,
+create table sample (slot integer not null, series integer not null, at integer not null,
     origin integer not null, volume any not null, digits text, attributes integer not null,
-    batch integer not null, primary key (hour, series, at, origin)) strict, without rowid
+    batch integer not null, primary key (slot, series, at, origin)) strict, without rowid
 """
 
 
@@ -75,7 +75,7 @@ def inserted(folder: Path, count: int) -> float:
     per_tick = len(_RESOURCES) * len(_METERS)
     for sequence in range(count // SIZE):
         rows = [
-            (at // HOUR, number % per_tick, at, 0, float(at % 1000), None, number % per_tick // 10, sequence)
+            (at // SLOT, number % per_tick, at, 0, float(at % 1000), None, number % per_tick // 10, sequence)
             for number in range(sequence * SIZE, (sequence + 1) * SIZE)
             for at in (_START + number // per_tick * 60 * SECOND,)
         ]

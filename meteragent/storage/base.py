@@ -191,6 +191,8 @@ class StorageDriver(ABC):
     def restore(self, folder: Path, renewal: Renewal, aside: str) -> Iterator[tuple[int, int]]:
         """Put what ``backup`` copied in the place of the store, a part at each step, in the end at once.
 
+        Yields how much is copied and of how much; as long as that is less, nothing has changed yet.
+
         For a driver made for reading, before any other call. What the agent recorded under its former
         epoch counts as recorded under the new one.
 

@@ -133,8 +133,11 @@ def _check_condition(condition: Condition) -> None:
         raise QueryError(f"operator {op!r:.80} is unknown; allowed: {', '.join(OPERATORS)}")
     if (op == "in") is not isinstance(value, tuple):
         raise QueryError(f"{field} {op} {value!r:.80}: a list of values goes with in, and only with it")
+    if op == "glob" and field in NUMBERS:
+        allowed = ", ".join(each for each in OPERATORS if each != op)
+        raise QueryError(f"{field} glob {value!r:.80}: is for text; allowed: {allowed}")
     if op == "glob":
-        kinds = tuple(kind for kind in kinds if kind is str)
+        kinds = (str,)
     elif op in ORDERED:
         kinds = tuple(kind for kind in kinds if kind is not bool)
     for each in value if isinstance(value, tuple) else (value,):
@@ -142,7 +145,7 @@ def _check_condition(condition: Condition) -> None:
             continue
         if type(each) not in kinds or not _can_be_told(each):
             names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
-            allowed = ", ".join(names[kind] for kind in kinds) or "nothing"
+            allowed = ", ".join(names[kind] for kind in kinds)
             raise QueryError(f"{field} {op} {each!r:.80}: allowed there: {allowed}")
 
 

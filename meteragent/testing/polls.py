@@ -57,7 +57,7 @@ class Polls:
         self._clock = clock or Clock()
         self._collected, self._states = Collected(), States()
         manager = Manager(conf)
-        manager.discoverer = Discoverer(discoveries or {}, conf=conf, host=host, manager=manager)
+        manager.discoverer = Discoverer(discoveries or {}, host=host, manager=manager)
         self._poller = Poller(
             PollingSource(NAME, INTERVAL, Selection(["*"]), list(resources), []),
             {NAME: pollster}, manager, self._collected,

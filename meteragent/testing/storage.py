@@ -29,6 +29,7 @@ from meteragent.testing.storage_given import (
 )
 from meteragent.testing.storage_positions import PositionContract
 from meteragent.testing.storage_query import QueryContract
+from meteragent.testing.storage_recurring import FIELDS, OTHER_CONTENT, RecurringContract
 from meteragent.testing.storage_statistics import StatisticsContract
 
 EDGES = (
@@ -38,20 +39,6 @@ EDGES = (
     *(0.0, -0.0, 10.0, 0.1, 5e-324, 2.0**63, 2.0**53, 1e22, -1.7976931348623157e308),
 )
 VOLUMES = [volume for volume in EDGES if isinstance(volume, float) or -(2**63) <= volume < 2**64]
-
-OTHER_CONTENT: dict[str, Any] = {
-    "volume": 11,
-    "the kind of the volume": 10.0,
-    "unit": "B",
-    "type": "delta",
-    "project_id": "another",
-    "no project": None,
-    "user_id": "another",
-    "user_name": "Another",
-    "project_name": "Another",
-    "resource_metadata": Metadata.of({"flavor": "large"}),
-}
-_FIELDS = {"the kind of the volume": "volume", "no project": "project_id"}
 
 _MANY = settings(
     max_examples=30,
@@ -120,7 +107,7 @@ class IdentityContract(StorageCase):
         """A second poll of a stored tick adds no row, whatever it says, and the first stays."""
         record = Writer(driver)
         record(a_sample())
-        other = a_sample(**{_FIELDS.get(field, field): OTHER_CONTENT[field]})
+        other = a_sample(**{FIELDS.get(field, field): OTHER_CONTENT[field]})
         assert record(other) == Published(0, superseded=1)
         assert _repr(everything(driver)) == _repr([a_sample()])
         assert driver.meters() == [Meter("cpu", "gauge", "%")]
@@ -130,7 +117,7 @@ class IdentityContract(StorageCase):
         """One origin that tells two things is refused, and both sides are named."""
         record = Writer(driver)
         record(a_sample(origin=7, volume=5))
-        content = {"volume": 5, _FIELDS.get(field, field): OTHER_CONTENT[field]}
+        content = {"volume": 5, FIELDS.get(field, field): OTHER_CONTENT[field]}
         published = record(a_sample(origin=8), a_sample(origin=7, **content))
         assert (published.delivered, published.duplicate, published.superseded) == (1, 0, 0)
         (refusal,) = published.refused
@@ -325,6 +312,12 @@ class AnswerContract(StorageCase):
 
 
 class StorageContract(
-    IdentityContract, PositionContract, AnswerContract, QueryContract, StatisticsContract, AccountContract
+    RecurringContract,
+    IdentityContract,
+    PositionContract,
+    AnswerContract,
+    QueryContract,
+    StatisticsContract,
+    AccountContract,
 ):
     """All of it."""

@@ -11,6 +11,7 @@ from meteragent.batch import Batch, Provenance, Published
 from meteragent.sample import Sample
 from meteragent.storage.duckdb import known
 from meteragent.storage.duckdb.driver import DuckDBDriver
+from meteragent.storage.recurring import Recurring
 from meteragent.testing.storage_given import (
     HOUR,
     MINUTE,
@@ -159,3 +160,25 @@ def test_what_is_remembered_changes_nothing(
     assert len(driver.resources()) == len({sample.resource_id for sample in stored.values()})
     driver.close()
     other.close()
+
+
+def test_a_batch_whose_keeping_in_memory_fails_is_not_stored_twice(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when memory is short just after the commit: the same position comes again, and counts as first."""
+    driver = DuckDBDriver(URL, folder)
+    record = Writer(driver)
+    record(a_sample())
+    full = iter([MemoryError])
+
+    def keep(*_: object) -> None:
+        for error in full:
+            raise error
+
+    monkeypatch.setattr(Recurring, "keep", keep)
+    later = Batch([a_sample(timestamp=NOON + MINUTE, unit="B")])
+    with pytest.raises(MemoryError):
+        driver.record(later, at(2))
+    assert driver.record(later, at(2)) == Published(1)
+    assert len(everything(driver)) == 2
+    driver.close()

@@ -17,7 +17,7 @@ from meteragent.storage.duckdb.asking import Asker, Question
 from meteragent.storage.duckdb.connection import Store
 from meteragent.storage.duckdb.driver import DuckDBDriver
 from meteragent.storage.duckdb.statistics import Statistics
-from meteragent.testing.storage_given import NOON, a_sample, at
+from meteragent.testing.storage_given import NOON, Writer, a_poll, a_sample, at
 from tests.storage.test_duckdb_file import URL
 
 LONG = "select sum(one.range % 7 + two.range % 11) from range(1000000) as one, range(1000000) as two"
@@ -72,6 +72,19 @@ def test_a_statement_is_interrupted_by_another_thread(
     timer.join()
 
 
+def test_an_interruption_before_duckdb_has_begun_is_not_forgotten(asker: Asker) -> None:
+    """As when the machine is busy: DuckDB itself knows only of what runs already."""
+    question = asker.ask(None)
+    execute = asker.store.interrupt
+    asker.store.interrupt = lambda: None  # type: ignore[method-assign]  # what came too early has no effect
+    timer = threading.Timer(0.2, asker.interrupt)
+    timer.start()
+    with pytest.raises(Unavailable, match="interrupted"):
+        question.rows(LONG, {})
+    timer.join()
+    asker.store.interrupt = execute  # type: ignore[method-assign]
+
+
 @pytest.mark.parametrize("one_moment", [False, True])
 @pytest.mark.parametrize("timeout", [None, 60])
 def test_a_statement_ends_at_ctrl_c(asker: Asker, timeout: float | None, one_moment: bool) -> None:
@@ -81,6 +94,12 @@ def test_a_statement_ends_at_ctrl_c(asker: Asker, timeout: float | None, one_mom
     with pytest.raises(KeyboardInterrupt):
         ask(asker, timeout, one_moment=one_moment)
     timer.join()
+
+
+def test_ctrl_c_within_a_call_of_the_main_thread_is_ctrl_c(asker: Asker) -> None:
+    """As while the file is being opened: DuckDB tells it as an error of these words, when it hears it."""
+    with pytest.raises(KeyboardInterrupt), asker.store.reading():
+        raise RuntimeError("Query interrupted")
 
 
 def test_statistics_are_of_one_moment(folder: Path) -> None:
@@ -105,4 +124,41 @@ def test_statistics_are_of_one_moment(folder: Path) -> None:
     assert question.asked > 2
     assert (row.unit, row.values) == ("%", (4, 1.0))
     reader.close()
+    driver.close()
+
+
+@pytest.mark.parametrize(("answer", "most"), [("polls", 2500), ("gaps", 50)])
+def test_an_answer_in_parts_is_interrupted_between_them(folder: Path, answer: str, most: int) -> None:
+    """The next one is whole."""
+    driver = DuckDBDriver("duckdb:///other.duckdb", folder)
+    polls = [a_poll(NOON + step, "failed" if step % 2 else "complete") for step in range(most)]
+    Writer(driver).batch(Batch(polls=polls))
+    ask = getattr(driver, answer)
+    rows = iter(ask())
+    next(rows)
+    driver.interrupt()
+    with pytest.raises(Unavailable, match="interrupted"):
+        list(rows)
+    assert len(list(ask())) >= most // 2
+    driver.close()
+
+
+@pytest.mark.parametrize(("answer", "table"), [("meters", "meter"), ("resources", "series")])
+def test_an_answer_of_one_statement_is_interrupted_while_it_runs(
+    folder: Path, answer: str, table: str
+) -> None:
+    """Here, of a store in which there is no end of them."""
+    driver = DuckDBDriver("duckdb:///other.duckdb", folder)
+    Writer(driver)(a_sample())
+    with driver._store.writing() as connection:
+        connection.execute(
+            f"alter table {table} rename to former; create view {table} as select"
+            " one.range + two.range as name, name as type, name as unit, name as resource_id, name as source"
+            " from range(1000000) as one, range(1000000) as two"
+        )
+    timer = threading.Timer(0.1, driver.interrupt)
+    timer.start()
+    with pytest.raises(Unavailable, match="interrupted"):
+        getattr(driver, answer)()
+    timer.join()
     driver.close()

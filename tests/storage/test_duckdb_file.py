@@ -319,7 +319,7 @@ def test_a_full_disk_is_unavailable_until_there_is_room(small: Path) -> None:
 
 
 def test_a_disk_that_fills_under_a_commit_costs_nothing_that_was_recorded(small: Path) -> None:
-    """DuckDB gives its memory of the file up; it is opened anew, and the batch comes again."""
+    """DuckDB gives its memory of the file up; with room, it is opened anew, and the batch comes again."""
     driver = DuckDBDriver(URL, small)
     assert driver.record(_many(1), at(1)) == Published(1000)
     database = driver._store._database
@@ -335,8 +335,16 @@ def test_a_disk_that_fills_under_a_commit_costs_nothing_that_was_recorded(small:
     for _ in range(2):
         with pytest.raises(errors.Unavailable, match=r"samples\.duckdb: "):
             driver.record(_many(50), at(50))
-    full.unlink()
     del database.check_room
+    reader = DuckDBDriver(URL, small, read_only=True)
+    for asked in (driver, reader):
+        with pytest.raises(
+            errors.Unavailable, match=r"samples\.duckdb: the disk is full: \d+ bytes are free"
+        ):
+            asked.meters()
+    full.unlink()
+    assert len(reader.meters()) == 1
+    reader.close()
     for sequence in range(1, 51):
         assert driver.record(_many(sequence), at(sequence)) == Published(1000)
     (row,) = driver.statistics(Query(), ["count"])

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.crash import Victim, configure
+from benchmarks.verdict import rows as verdict_rows
 from meteragent import errors
 from meteragent.batch import Batch, Published
 from meteragent.storage.base import Query
@@ -79,6 +81,36 @@ def test_a_second_process_is_told_of_the_first(folder: Path) -> None:
     assert len(everything(reader)) == 80
     reader.close()
     driver.close()
+
+
+def test_a_second_agent_waits_for_the_first(tmp_path: Path) -> None:
+    """It says why in one line, keeps its samples, and delivers them when the first has ended."""
+    store = tmp_path / "samples.db"
+    config = configure(tmp_path, store=f"duckdb:///{store}")
+    places = [tmp_path / "first", tmp_path / "second"]
+    for place in places:
+        place.mkdir()
+        (place / "plugins").symlink_to(tmp_path / "plugins")
+    first = Victim(places[0], config, places[0] / "state")
+    assert first.wait_for("store committed", 20)
+    second = Victim(places[1], config, places[1] / "state")
+    for _ in range(3):
+        assert second.wait_for("journal committed", 20)
+    assert first.wait_for("store committed", 20)
+    first.interrupt()
+    assert second.wait_for("store committed", 20)
+    second.interrupt()
+    text = (places[1] / "agent.log").read_text()
+    (line,) = [line for line in text.splitlines() if "DuckDB" in line]
+    assert f"process {first.process.pid} has it open, and DuckDB lets one at a time; end it" in line
+    assert "Traceback" not in text
+    told = [
+        verdict_rows(place / "state" / "journal.db", "select delivered from sink where name = 'store'")[0][0]
+        for place in places
+    ]
+    assert all(told)
+    question = "select count(*), count(distinct (resource_id, meter, instant)) from sample_view"
+    assert verdict_rows(store, question) == [(sum(told), sum(told))]
 
 
 def test_a_thread_asks_while_another_records(folder: Path) -> None:

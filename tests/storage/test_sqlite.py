@@ -78,11 +78,11 @@ def test_the_view_has_its_columns(folder: Path) -> None:
     driver.close()
 
 
-def test_instants_before_the_epoch_have_their_hour(folder: Path) -> None:
-    """The hour is rounded down, not towards zero."""
+def test_instants_before_the_epoch_have_their_slot(folder: Path) -> None:
+    """The slot is rounded down, not towards zero."""
     driver = SQLiteDriver(URL, folder)
     Writer(driver)(a_sample(timestamp=-1))
-    assert rows(folder, "select hour, at from sample") == [(-1, -1)]
+    assert rows(folder, "select slot, at from sample") == [(-1, -1)]
     driver.close()
 
 
@@ -202,7 +202,7 @@ select (select count(*) from sample where series not in (select id from series))
     (select count(*) from provenance where series not in (select id from series)),
     (select count(*) from sample join batch on batch.id = sample.batch where not exists (
         select 1 from provenance where provenance.series = sample.series
-        and host = cast(batch.sequence % 3 as text) and provenance.last_hour >= sample.hour))
+        and host = cast(batch.sequence % 3 as text) and provenance.last_hour >= sample.slot / 6))
 """
 
 

@@ -14,6 +14,7 @@ import pytest
 from benchmarks.full_disk import disk, fill
 from meteragent import errors
 from meteragent.batch import Batch, Published
+from meteragent.storage.base import Query
 from meteragent.storage.sqlite import reading, schema
 from meteragent.storage.sqlite.connection import Store, require_sqlite
 from meteragent.storage.sqlite.driver import SQLiteDriver
@@ -183,6 +184,34 @@ def test_the_first_format_becomes_the_present_one(folder: Path) -> None:
     assert rows(folder, "select id, digest, selection, delivered from batch") == [
         (1, b"", b"", 0), (2, b"d" * 16, b"", 2),
     ]  # fmt: skip
+
+
+def test_samples_of_a_format_that_clusters_by_hours_lie_by_slots(folder: Path) -> None:
+    """Each is there once and unchanged, those before the epoch too, and is known when it comes again."""
+    times = [NOON, NOON + 600_000_000, NOON + 3_599_999_999, -1, -600_000_000, -600_000_001, 0]
+    samples = [a_sample(timestamp=time, volume=2**63 + number) for number, time in enumerate(times)]
+    driver = SQLiteDriver(URL, folder)
+    driver.record(Batch(samples), at(1))
+    before = driver.samples(Query(), 99).samples
+    driver.close()
+    connection = apsw.Connection(str(folder / "samples.db"))
+    connection.execute(
+        "drop view sample_view; create table hourly(hour integer not null, series integer not null,"
+        " at integer not null, origin integer not null, volume any not null, digits text,"
+        " attributes integer not null, batch integer not null, primary key (hour, series, at, origin))"
+        " strict, without rowid; insert into hourly select (slot - case when slot < 0 then 5 else 0 end) / 6,"
+        " series, at, origin, volume, digits, attributes, batch from sample; drop table sample;"
+        " alter table hourly rename to sample; create view sample_view as select 1;"
+        " update meta set value = 2 where key = 'format'"
+    )
+    connection.close()
+
+    driver = SQLiteDriver(URL, folder)
+    assert driver.samples(Query(), 99).samples == before
+    assert driver.record(Batch(samples), at(2)) == Published(0, len(samples))
+    driver.close()
+    slots = rows(folder, "select slot from sample order by at")
+    assert slots == [(time // 600_000_000,) for time in sorted(times)]
 
 
 def test_an_older_format_is_not_read_beside_the_agent(folder: Path) -> None:

@@ -5,7 +5,7 @@ import math
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import duckdb
@@ -14,6 +14,8 @@ from meteragent.errors import QueryTimeout, Unavailable
 from meteragent.storage.duckdb.connection import Store
 
 _PLACE = re.compile(r"\$(\w+)")
+_LOOK = 0.1
+"""Seconds between two looks whether an answer is still wanted."""
 
 
 class Asker:
@@ -60,19 +62,27 @@ class Question:
         """
         places = set(_PLACE.findall(sql))
         values = {name: value for name, value in bound.items() if name in places}
+        with self.reading() as connection, self._limited(connection):
+            return _fetched(connection, sql, values, self._given_up)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The connection, for statements that end when the question does.
+
+        :raises QueryTimeout: when the time is over
+        :raises Unavailable: when it was interrupted, or the file cannot be read now
+        """
         with self._asker.store.reading() as connection:
             self._check()
             self._asker.running = True
             try:
-                with self._limited(connection):
-                    found = _fetched(connection, sql, values)
+                yield connection
             except duckdb.InterruptException:
                 self._check()
                 raise Unavailable(f"storage {self._asker.store.path}: the query was interrupted") from None
             finally:
                 self._asker.running = False
             self._check()
-            return found
 
     @contextlib.contextmanager
     def _limited(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
@@ -90,9 +100,12 @@ class Question:
             self._asker.running = False
             _lift_limit(connection)
 
+    def _given_up(self) -> bool:
+        return self._interruptions != self._asker.interruptions
+
     def _check(self) -> None:
         path = self._asker.store.path
-        if self._interruptions != self._asker.interruptions:
+        if self._given_up():
             raise Unavailable(f"storage {path}: the query was interrupted")
         if time.monotonic() >= self._until:
             raise QueryTimeout(
@@ -119,11 +132,13 @@ def _lift_limit(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _fetched(
-    connection: duckdb.DuckDBPyConnection, sql: str, values: dict[str, Any]
+    connection: duckdb.DuckDBPyConnection, sql: str, values: dict[str, Any], given_up: Callable[[], bool]
 ) -> list[tuple[Any, ...]]:
-    """All rows; in the main thread the work is left to another, since DuckDB would hear no Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        return connection.execute(sql, values).fetchall()
+    """All rows.
+
+    Another thread does the work, since DuckDB would hear no Ctrl-C in the main thread, and forgets an
+    interruption that comes before it has begun: so it is interrupted until it ends.
+    """
     found: list[list[tuple[Any, ...]]] = []
     failed: list[BaseException] = []
     ended = threading.Event()  # a join that a signal ends takes the thread for ended, in Python 3.11
@@ -138,10 +153,13 @@ def _fetched(
 
     threading.Thread(target=work, name="question", daemon=True).start()
     try:
-        ended.wait()
+        while not ended.wait(_LOOK):
+            if given_up():
+                connection.interrupt()
     except BaseException:
-        connection.interrupt()
-        ended.wait()
+        while not ended.is_set():
+            connection.interrupt()
+            ended.wait(_LOOK)
         raise
     if failed:
         raise failed[0]

@@ -1,7 +1,6 @@
 """Copies the store and puts a copy in its place; apart, as no agent needs it."""
 
 import contextlib
-import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -10,13 +9,14 @@ import duckdb
 
 from meteragent import errors
 from meteragent.journal.replacing import Parts, replaced, sync
+from meteragent.plain import reason_of
 from meteragent.storage.base import Renewal
+from meteragent.storage.duckdb.powercut import HOLDER
 
 COPY = "samples.duckdb"
 """File of the copy."""
 _SUFFIXES = ("", ".wal")
 _LIMITS: dict[str, str | bool | int | float | list[str]] = {"memory_limit": "512MB", "threads": 2}
-_HOLDER = re.compile(r"Conflicting lock is held in .*?\(PID (\d+)\)")
 
 
 def backup(path: Path, folder: Path) -> Parts:
@@ -42,7 +42,7 @@ def restore(path: Path, folder: Path, renewal: Renewal, aside: str) -> Parts:
         if path.exists():
             duckdb.connect(str(path), read_only=True).close()
     except duckdb.Error as error:
-        if _HOLDER.search(str(error)):  # else it is damaged, and no less to be replaced
+        if HOLDER.search(str(error)):  # else it is damaged, and no less to be replaced
             with _explained(path):
                 raise
     yield from replaced(path, folder / COPY, _SUFFIXES, partial(_renew, renewal), aside)
@@ -70,9 +70,9 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except duckdb.Error as error:
         text = " ".join(str(error).split())[:400]
-        holder = _HOLDER.search(text)
+        holder = HOLDER.search(text)
         if holder is not None:
             text = f"process {holder[1]} has it open, and DuckDB lets one at a time; end it first"
         raise errors.Unavailable(f"storage {path}: {text}") from None
     except OSError as error:
-        raise errors.Unavailable(f"{path}: {(error.strerror or str(error)).lower()}") from None
+        raise errors.Unavailable(f"{path}: {reason_of(error)}") from None

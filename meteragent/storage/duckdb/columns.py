@@ -48,7 +48,7 @@ class Columns(msgspec.Struct):
         samples: Sequence[Sample],
         index: Column,
         instant: Column,
-        numbers: tuple[Sequence[int], Sequence[int], Column],
+        numbers: tuple[Column, Column, Column],
     ) -> "Columns":
         """Columns of samples.
 
@@ -59,11 +59,11 @@ class Columns(msgspec.Struct):
         volumes = [each.volume for each in samples]
         columns = cls(
             index=index,
-            series=np.array(series, np.int32),
+            series=series,
             instant=instant,
             origin=np.array([each.origin for each in samples], np.int64),
             volume=np.array(volumes, np.float64),
-            attributes=np.array(attributes, np.int32),
+            attributes=attributes,
             part=part,
         )
         if not set(map(type, volumes)) <= {float}:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,13 +9,16 @@ from pathlib import Path
 import duckdb
 
 from meteragent import errors
+from meteragent.plain import reason_of
 from meteragent.storage.duckdb.database import Database, Session
 from meteragent.storage.duckdb.known import Known
+from meteragent.storage.duckdb.powercut import HOLDER, torn
 
 _shared: dict[Path, tuple[Database, Known]] = {}
 _sharing = threading.Lock()
 
-_HOLDER = re.compile(r"Conflicting lock is held in .*?\(PID (\d+)\)")
+_CTRL_C = "Query interrupted"
+"""What DuckDB makes of a Ctrl-C that the main thread hears within one of its calls."""
 _NEVER = (
     duckdb.ConstraintException,
     duckdb.ConversionException,
@@ -153,14 +155,16 @@ class Store:
             ) from None
         except duckdb.Error as error:
             raise errors.Unavailable(f"storage {self.path}: {self._reason(error)}") from None
+        except RuntimeError as error:
+            if str(error) == _CTRL_C:
+                raise KeyboardInterrupt from None
+            raise
         except OSError as error:
-            raise errors.Unavailable(
-                f"storage {self.path}: cannot be opened: {(error.strerror or str(error)).lower()}"
-            ) from None
+            raise errors.Unavailable(f"storage {self.path}: cannot be opened: {reason_of(error)}") from None
 
     def _reason(self, error: duckdb.Error) -> str:
         text = _line(error)
-        holder = _HOLDER.search(text)
+        holder = HOLDER.search(text)
         if holder is not None:
             asked = "the agent that runs must be asked" if self._read_only else "end it, or use another file"
             return f"process {holder[1]} has it open, and DuckDB lets one at a time; {asked}"
@@ -168,6 +172,8 @@ class Store:
             self._database.failed = True
         if "No space left" in text or "out of disk space" in text.lower():
             return f"the disk is full: {text}"
+        if torn(error):
+            return f"its log is torn, as by a power cut; the agent mends it when it starts: {text}"
         if any(mark in text for mark in _DAMAGED) or isinstance(error, duckdb.SerializationException):
             return f"the file is damaged or no DuckDB database: {text}"
         if "ermission denied" in text:

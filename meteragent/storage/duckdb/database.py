@@ -17,7 +17,7 @@ from pathlib import Path
 import duckdb
 
 from meteragent import errors
-from meteragent.storage.duckdb import schema
+from meteragent.storage.duckdb import powercut, schema
 
 LOG = logging.getLogger(__name__)
 
@@ -164,7 +164,7 @@ class Database:
         # its log would be taken for that of the other file
         if not self._read_only and self._log_inode == (_inode(self._log) or (0, 0))[1]:
             with contextlib.suppress(OSError):
-                self._log.rename(f"{self._log}.of-a-removed-file")
+                self._log.rename(f"{self._log}{powercut.ASIDE}")
         return True
 
     def _open(self, *, read_only: bool) -> None:
@@ -175,16 +175,18 @@ class Database:
             raise FileNotFoundError(2, f"no such folder: {path.parent}")
         if path.is_dir():
             raise IsADirectoryError(21, "is a directory")
-        if not read_only:
+        if not read_only or self.failed:
             self.check_room()
-        root = duckdb.connect(str(path), read_only=read_only, config=self._config)
+        if new:
+            powercut.make(path, self._log)
+        root = self._connected(read_only=read_only)
         try:
-            if new:
-                path.chmod(0o600)
+            if not read_only:
+                root.execute("pragma disable_checkpoint_on_shutdown")
+            powercut.check_read(path, self._log)
             if read_only:
                 self._check_format(root)
             else:
-                root.execute("pragma disable_checkpoint_on_shutdown")
                 self._keep_log()
                 schema.migrate(root, str(path))
                 self._keep_log()
@@ -194,6 +196,20 @@ class Database:
         self._root, self._read_only, self._inode = root, read_only, _inode(path)
         self.failed = False
         self.opened += 1
+
+    def _connected(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        before = self._log.stat() if self._log.exists() else None
+        try:
+            return duckdb.connect(str(self.path), read_only=read_only, config=self._config)
+        except duckdb.Error as error:
+            at = powercut.torn(error)
+            if not at or before is None:
+                raise
+            powercut.check_torn(self.path, self._log, at)
+            if read_only:
+                raise
+        powercut.mend(self.path, self._log, at, before)
+        return duckdb.connect(str(self.path), config=self._config)
 
     def _check_format(self, root: duckdb.DuckDBPyConnection) -> None:
         found = schema.check(schema.stored_format(root), str(self.path))

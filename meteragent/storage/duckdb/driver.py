@@ -1,6 +1,7 @@
 """The driver of ``duckdb://``: the contract of storage on one DuckDB file."""
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -43,7 +44,8 @@ class DuckDBDriver(StorageDriver):
     One process has the file open, and within it any number of drivers: a driver is for one thread at a
     time, so another thread makes its own, with the same URL, and asks while the first one records.
 
-    :param url: ``duckdb:///path?memory_limit=512MB&threads=2``; a relative path lies below ``state_dir``
+    :param url: ``duckdb:///path?memory_limit=512MB&threads=2``; a relative path lies below ``state_dir``,
+        and symbolic links are followed once, here
     :param read_only: for a command, or another thread of the agent: changes nothing, and every call
         raises NotFound while there is no store, Unavailable while another process has it open
     :param retention: seconds; samples older than that are refused, None for no limit
@@ -106,21 +108,21 @@ class DuckDBDriver(StorageDriver):
 
     def meters(self) -> list[Meter]:
         """See the contract."""
-        return reading.meters(self._store)
+        return reading.meters(self._asker.ask(None))
 
     def resources(self) -> list[Resource]:
         """See the contract."""
-        return reading.resources(self._store)
+        return reading.resources(self._asker.ask(None))
 
     def polls(
         self, start: int | None = None, end: int | None = None, *, host: str | None = None
     ) -> Iterator[Poll]:
         """See the contract."""
-        return reading.polls(self._store, start, end, host)
+        return reading.polls(self._asker.ask(None), start, end, host)
 
     def gaps(self, start: int | None = None, end: int | None = None) -> Iterator[Gap]:
         """See the contract; by polling source and pollster, then as they ended."""
-        return iter(DuckDBGaps(self._store, start, end))
+        return iter(DuckDBGaps(self._asker.ask(None), start, end))
 
     def expire(self, before: int) -> int:
         """See the contract; the file does not shrink, its room is used again."""
@@ -160,7 +162,8 @@ def _parsed(url: str, state_dir: Path) -> tuple[Path, str, int]:
             threads = int(value)
         else:
             _refuse(url, f"has the option {name!r}, which is neither memory_limit nor threads")
-    return (state_dir / path).absolute(), memory_limit, threads
+    # DuckDB looks for the log now beside a symbolic link, now beside the file that it leads to
+    return Path(os.path.realpath(state_dir / path)), memory_limit, threads
 
 
 def _refuse(url: str, fault: str) -> None:

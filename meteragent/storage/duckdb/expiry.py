@@ -11,7 +11,7 @@ def expire(store: Store, before: int) -> int:
     cutoff = before // HOUR * HOUR
     gone = 0
     while True:
-        with store.writer, store.writing() as connection:
+        with store.writing() as connection:
             samples = _samples(connection, cutoff)
             if samples is None:
                 # in the transaction that found no older sample, since a late one may still come

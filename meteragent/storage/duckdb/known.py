@@ -6,16 +6,28 @@ For each series it is remembered before which instant the store may have samples
 cannot be there yet, which saves looking for it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from meteragent.batch import Batch
-from meteragent.sample import Metadata, Sample
+from meteragent.sample import Sample
+from meteragent.storage.delivery import (
+    ATTRIBUTES,
+    SERIES,
+    AttributesKey,
+    MeterKey,
+    Part,
+    SeriesKey,
+    attributes_key,
+    attributes_keys,
+    series_key,
+    series_keys,
+)
 from meteragent.storage.duckdb.schema import HOUR, NEVER
+from meteragent.storage.recurring import Recurring
 
 MOST_SERIES = 500_000
 MOST_ATTRIBUTES = 100_000
@@ -24,40 +36,10 @@ MOST_METADATA = 16 << 20
 
 Column = npt.NDArray[Any]
 
-SeriesKey = tuple[str, str, str]
-"""(source, resource_id, meter)"""
-PartKey = tuple[str, str, str] | None
-"""(host, polling source, pollster) that samples come from; None for samples that were not polled."""
-AttributesKey = tuple[str, str, str | None, str | None, str | None, str | None, bytes]
-"""(type, unit, project_id, user_id, user_name, project_name, metadata as JSON)"""
-MeterKey = tuple[str, str, str]
-"""(name, type, unit)"""
-
 NO_PART = 0
+_NUMBER = 4
+"""Bytes of a number in a column."""
 _NUMBERED = {"series": "id", "attributes": "id", "part": "id", "batch": "id", "agent": "number"}
-
-
-def parts(batch: Batch) -> Iterator[tuple[PartKey, int, int]]:
-    """Where the samples of a batch come from: a part, and the indices [first, last) of what it brought."""
-    first = 0
-    for each in batch.provenance:
-        last = first + each.samples
-        yield (batch.host, each.polling_source, each.pollster), first, last
-        first = last
-    yield None, first, len(batch.samples)
-
-
-def attributes_key(sample: Sample) -> AttributesKey:
-    """What is told with a sample."""
-    return (
-        sample.type, sample.unit, sample.project_id, sample.user_id, sample.user_name, sample.project_name,
-        Metadata.of(sample.resource_metadata).json,
-    )  # fmt: skip
-
-
-def series_key(sample: Sample) -> SeriesKey:
-    """What is measured."""
-    return (sample.source or "", sample.resource_id, sample.name)
 
 
 class PerSeries:
@@ -89,15 +71,19 @@ class Known:
 
     def __init__(self, most_series: int = MOST_SERIES, most_attributes: int = MOST_ATTRIBUTES) -> None:
         self._most_series, self._most_attributes = most_series, most_attributes
+        self.rows_of_series: Recurring[Column] = Recurring(SERIES, _NUMBER)
+        self.rows_of_attributes: Recurring[Column] = Recurring(ATTRIBUTES, _NUMBER)
         self.forget()
 
     def forget(self) -> None:
         """Believe nothing any more."""
         self._opened = 0
+        self.rows_of_series.forget()
+        self.rows_of_attributes.forget()
         self.series: dict[SeriesKey, int] = {}
         self.attributes: dict[AttributesKey, int] = {}
         self.meters: set[MeterKey] = set()
-        self.parts: dict[PartKey, int] = {None: NO_PART}
+        self.parts: dict[Part, int] = {None: NO_PART}
         self.agents: dict[tuple[str, str], int] = {}
         """Numbers of agents, by id and epoch."""
         self.sequences: dict[tuple[int, str], int] = {}
@@ -159,6 +145,8 @@ class Known:
         for part, numbers in staged.brought.items():
             self.brought.setdefault(part, set()).update(numbers)
         self.next, self.agents = staged.next, staged.agents
+        for recurring, samples, found in staged.rows:
+            recurring.keep(None, samples, found)
 
     def stored(self, series: Column, instants: Column, attributes: Column, part: Column) -> None:
         """After their commit: series had samples at these instants, of these attributes and parts."""
@@ -175,37 +163,34 @@ class Staged:
         self.series: dict[SeriesKey, int] = {}
         self.attributes: dict[AttributesKey, int] = {}
         self.meters: set[MeterKey] = set()
-        self.parts: dict[PartKey, int] = {}
+        self.parts: dict[Part, int] = {}
         self.brought: dict[int, set[int]] = {}
         self.next, self.agents = dict(known.next), dict(known.agents)
+        self.rows: list[tuple[Recurring[Column], Sequence[Sample], Column]] = []
+        """What was found for rows of samples."""
         self._added: dict[str, dict[int, tuple[Any, ...]]] = {"series": {}, "attributes": {}, "part": {}}
 
-    def number_series(self, samples: Sequence[Sample]) -> list[int]:
+    def number_series(self, samples: Sequence[Sample]) -> Column:
         """Of each sample the number of its series, which is added where it is new."""
-        known = self._known.series.get
-        found = [known((each.source or "", each.resource_id, each.name)) for each in samples]
-        return self._numbered(found, samples, series_key, self.series, self._find_series, "series")
+        numbers = self._known.rows_of_series.find(None, samples)
+        if numbers is None:
+            found = list(map(self._known.series.get, series_keys(samples)))
+            numbers = self._numbered(found, samples, series_key, self.series, self._find_series, "series")
+            self.rows.append((self._known.rows_of_series, samples, numbers))
+        return numbers
 
-    def number_attributes(self, samples: Sequence[Sample]) -> list[int]:
+    def number_attributes(self, samples: Sequence[Sample]) -> Column:
         """Of each sample the number of its attributes, which are added where they are new."""
-        known = self._known.attributes.get
-        try:
-            found = [
-                known(
-                    (
-                        each.type, each.unit, each.project_id, each.user_id, each.user_name,
-                        each.project_name, each.resource_metadata.json,  # type: ignore[union-attr]
-                    )
-                )
-                for each in samples
-            ]  # fmt: skip
-        except AttributeError:  # a plain mapping
-            found = [known(attributes_key(each)) for each in samples]
-        return self._numbered(
-            found, samples, attributes_key, self.attributes, self._find_attributes, "attributes"
-        )
+        numbers = self._known.rows_of_attributes.find(None, samples)
+        if numbers is None:
+            found = list(map(self._known.attributes.get, attributes_keys(samples)))
+            numbers = self._numbered(
+                found, samples, attributes_key, self.attributes, self._find_attributes, "attributes"
+            )
+            self.rows.append((self._known.rows_of_attributes, samples, numbers))
+        return numbers
 
-    def number_part(self, key: PartKey) -> int:
+    def number_part(self, key: Part) -> int:
         """The number of a part."""
         number = self._known.parts.get(key) or self.parts.get(key)
         if number is None and key is not None:
@@ -221,7 +206,10 @@ class Staged:
         """Write what the samples that are stored need and the store lacks; forget what others staged."""
         if self.attributes:
             used = set(attributes.tolist())
-            self.attributes = {key: number for key, number in self.attributes.items() if number in used}
+            staged = self.attributes
+            self.attributes = {key: number for key, number in staged.items() if number in used}
+            if len(self.attributes) < len(staged):
+                self.rows.clear()  # they have numbers that stand for nothing
             added = self._added["attributes"]
             self._added["attributes"] = {number: key for number, key in added.items() if number in used}
         for place in np.flatnonzero(self._known.told.of(series) != attributes).tolist():
@@ -248,17 +236,18 @@ class Staged:
         staged: dict[Any, int],
         find: Callable[[list[Any]], Iterable[tuple[Any, int]]],
         table: str,
-    ) -> list[int]:
+    ) -> Column:
         if None not in found:
-            return cast(list[int], found)
+            return np.array(found, np.int32)
         missing = {key_of(samples[index]): None for index, number in enumerate(found) if number is None}
         staged.update(find(list(missing)))
         for key in missing:
             if key not in staged:
                 staged[key] = self._next(table, key)
-        return [
+        numbers = (
             staged[key_of(samples[index])] if number is None else number for index, number in enumerate(found)
-        ]
+        )
+        return np.fromiter(numbers, np.int32, len(found))
 
     def _next(self, table: str, key: tuple[Any, ...]) -> int:
         number = self.next[table]

@@ -6,16 +6,21 @@ from typing import Any
 import msgspec
 
 from meteragent.batch import Poll
+from meteragent.clock import SECOND
 from meteragent.sample import Metadata, Sample
 from meteragent.storage.base import Meter, Page, Resource
 from meteragent.storage.duckdb.asking import Question
 from meteragent.storage.duckdb.conditions import Where
-from meteragent.storage.duckdb.connection import Store
 from meteragent.storage.duckdb.schema import FOREVER, NEVER
 from meteragent.storage.query import Query
 
 _POLLS = 1000
 """Poll rows that are read at once."""
+
+_SPAN = 60 * SECOND
+"""Microseconds before the newest sample within which those of a page are looked for first."""
+_LONGER = 16
+"""Times by which the next span is longer."""
 
 _COLUMNS = """series.source, series.resource_id, series.meter, newest.instant, newest.series, newest.origin,
     newest.volume, newest.whole, attributes.type, attributes.unit, attributes.project_id,
@@ -26,9 +31,15 @@ join attributes on attributes.id = newest.attributes
 """
 _SAMPLES = f"""
 select {_COLUMNS} from (
-    select * from every_sample where {{conditions}} order by instant desc, series, origin limit {{limit}}
+    select * from every_sample where {{conditions}} order by instant desc, series, origin limit $limit
 ) as newest {_JOINED}
 order by newest.instant desc, newest.series, newest.origin
+"""
+_ENDS = """
+select min(oldest), max(newest) from (
+    select min(instant) as oldest, max(instant) as newest from sample
+    union all select min(instant), max(instant) from straggler
+)
 """
 _NEWEST = f"""
 with last as (
@@ -45,22 +56,45 @@ order by series.resource_id, series.meter, series.source
 
 
 def samples(question: Question, query: Query, limit: int, after: tuple[int, ...] | None) -> Page:
-    """A page."""
+    """A page, going back in time span by span, so that it does not cost a look at every older sample."""
     if limit < 1:
         return Page([], after)
     where = Where(query)
-    conditions = [where.samples()]
+    conditions = [where.samples(), "instant between $oldest and $newest"]
+    newest = where.end
     if after is not None:
         instant, series, origin = (where.bind(value) for value in after)
         conditions.append(
-            f"instant <= {instant} and (instant < {instant} or series > {series}"
-            f" or (series = {series} and origin > {origin}))"
+            f"(instant < {instant} or series > {series} or (series = {series} and origin > {origin}))"
         )
-    sql = _SAMPLES.format(conditions=" and ".join(conditions), limit=limit + 1)
-    found = question.rows(sql, where.bound)
+        newest = min(newest, after[0])
+    sql = _SAMPLES.format(conditions=" and ".join(conditions))
+    found: list[tuple[Any, ...]] = []
+    with question.of_one_moment():
+        first, last = _ends(question)
+        for oldest, youngest in _spans(max(where.start, first), min(newest, last)):
+            bound = {"oldest": oldest, "newest": youngest, "limit": limit + 1 - len(found)}
+            found += question.rows(sql, where.bound | bound)
+            if len(found) > limit:
+                break
     more = len(found) > limit
     del found[limit:]
     return Page([_sample(row) for row in found], found[-1][3:6] if more else None)
+
+
+def _ends(question: Question) -> tuple[int, int]:
+    """The oldest and the newest instant, which DuckDB knows of a table without reading it."""
+    ((oldest, newest),) = question.rows(_ENDS, {})
+    return (FOREVER, NEVER) if oldest is None else (oldest, newest)
+
+
+def _spans(first: int, last: int) -> Iterator[tuple[int, int]]:
+    """First and last instants of spans from the newest on, each much longer than the one before it."""
+    length = _SPAN
+    while last >= first:
+        oldest = max(first, last - length + 1)
+        yield oldest, last
+        last, length = oldest - 1, length * _LONGER
 
 
 def newest(question: Question, query: Query) -> Iterator[Sample]:
@@ -83,26 +117,26 @@ def _sample(row: tuple[Any, ...]) -> Sample:
     )  # fmt: skip
 
 
-def meters(store: Store) -> list[Meter]:
+def meters(question: Question) -> list[Meter]:
     """All meters, by name."""
-    with store.reading() as connection:
+    with question.reading() as connection:
         found = connection.execute("select name, type, unit from meter order by all").fetchall()
     return [Meter(*row) for row in found]
 
 
-def resources(store: Store) -> list[Resource]:
+def resources(question: Question) -> list[Resource]:
     """All resources, by id."""
-    with store.reading() as connection:
+    with question.reading() as connection:
         found = connection.execute("select distinct resource_id, source from series order by all").fetchall()
     return [Resource(*row) for row in found]
 
 
-def polls(store: Store, start: int | None, end: int | None, host: str | None) -> Iterator[Poll]:
+def polls(question: Question, start: int | None, end: int | None, host: str | None) -> Iterator[Poll]:
     """Poll rows by tick, page by page."""
     key: tuple[Any, ...] = (NEVER if start is None else start, "", "", "")
     last = FOREVER if end is None else end
     while True:
-        with store.reading() as connection:
+        with question.reading() as connection:
             found = connection.execute(
                 "select host, polling_source, tick, pollster, began, ended, resources, samples, outcome,"
                 " reason, failed from poll where tick >= $1 and tick < $5"

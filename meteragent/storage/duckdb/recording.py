@@ -11,36 +11,18 @@ import numpy as np
 from meteragent import errors, failpoints
 from meteragent.batch import CONFLICT, Batch, Position, Published, Refusal
 from meteragent.clock import SECOND, Clock, iso
-from meteragent.sample import Metadata, Sample
+from meteragent.sample import Sample
 from meteragent.storage.base import EXPIRED
+from meteragent.storage.delivery import EARLIER, Earlier, parts, sides
 from meteragent.storage.duckdb import account
 from meteragent.storage.duckdb.columns import Columns
 from meteragent.storage.duckdb.connection import Store
-from meteragent.storage.duckdb.known import Staged, parts
+from meteragent.storage.duckdb.known import Staged
 from meteragent.storage.duckdb.schema import HOUR, NEVER
 
 LOG = logging.getLogger(__name__)
 
 _TOLD = "select type, unit, project_id, user_id, metadata from attributes where id = ?"
-
-
-class _Before(msgspec.Struct, frozen=True):
-    """What an earlier delivery recorded at a position."""
-
-    number: int
-    digest: bytes
-    selection: bytes
-    published: Published
-
-    def is_of_another(self, position: Position) -> bool:
-        """Whether the journal held another batch at this position then."""
-        return bool(self.digest and position.digest) and self.digest != position.digest
-
-    def tells(self, batch: Batch, position: Position) -> bool:
-        """Whether it says what became of these very samples, and not of others of the journal's batch."""
-        told = self.published
-        total = told.delivered + told.duplicate + told.superseded + len(told.refused)
-        return total == len(batch.samples) and (not self.digest or self.selection == position.selection)
 
 
 class _Judged(msgspec.Struct):
@@ -97,11 +79,15 @@ class Recorder:
         failpoints.reach("store committed")
         for remark in self._remarks:
             LOG.warning("storage %s: %s", self._store.path, remark)
-        known.keep(staged)
-        place = (agent, position.sink)
-        known.sequences[place] = max(position.sequence, known.sequences.get(place, 0))
-        if columns is not None:
-            known.stored(columns.series, columns.instant, columns.attributes, columns.part)
+        try:
+            known.keep(staged)
+            place = (agent, position.sink)
+            known.sequences[place] = max(position.sequence, known.sequences.get(place, 0))
+            if columns is not None:
+                known.stored(columns.series, columns.instant, columns.attributes, columns.part)
+        except BaseException:
+            known.forget()  # what is known would be behind the file, and the batch be taken for a new one
+            raise
         return published
 
     def _agent(self, connection: duckdb.DuckDBPyConnection, position: Position, staged: Staged) -> int:
@@ -217,17 +203,12 @@ def _insert_agent(connection: duckdb.DuckDBPyConnection, position: Position, sta
     return number
 
 
-def _before(connection: duckdb.DuckDBPyConnection, agent: int, position: Position) -> _Before | None:
+def _before(connection: duckdb.DuckDBPyConnection, agent: int, position: Position) -> Earlier | None:
     found = connection.execute(
-        "select id, digest, selection, delivered, duplicate, superseded, refusals from batch"
-        " where agent = ? and sink = ? and sequence = ?",
+        f"select {EARLIER} from batch where agent = ? and sink = ? and sequence = ?",
         (agent, position.sink, position.sequence),
     ).fetchall()
-    if not found:
-        return None
-    number, digest, selection, delivered, duplicate, superseded, refusals = found[0]
-    refused = msgspec.msgpack.decode(refusals, type=list[Refusal]) if refusals else []
-    return _Before(number, digest, selection, Published(delivered, duplicate, superseded, refused))
+    return Earlier.of(found[0]) if found else None
 
 
 def _judged(
@@ -273,18 +254,8 @@ def _judged(
 def _sides(
     connection: duckdb.DuckDBPyConnection, stored: tuple[int | float, int], sample: Sample, staged: Staged
 ) -> str:
-    """Both sides of a conflict in one line."""
     volume, number = stored
     told = staged.added_attributes(number)
     if told is None:
         (told,) = connection.execute(_TOLD, (number,)).fetchall()
-    sent = Metadata.of(sample.resource_metadata).json.decode()
-    first = _side(volume, *told)
-    second = _side(sample.volume, sample.type, sample.unit, sample.project_id, sample.user_id, sent)
-    return f"stored: {first}; sent: {second}"
-
-
-def _side(
-    volume: int | float, kind: str, unit: str, project: str | None, user: str | None, metadata: str
-) -> str:
-    return f"{volume!r} {unit} ({kind}) of project {project}, user {user}, metadata {metadata:.200}"
+    return sides(volume, told, sample)

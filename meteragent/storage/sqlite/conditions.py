@@ -5,7 +5,7 @@ from typing import Any
 
 from meteragent.storage.query import METADATA, Condition, Query, Value, metadata_path
 from meteragent.storage.sqlite.known import NEVER
-from meteragent.storage.sqlite.schema import HOUR
+from meteragent.storage.sqlite.schema import SLOT
 
 FOREVER = 2**63 - 1
 SERIES = {"resource_id": "resource_id", "name": "meter", "source": "source"}
@@ -13,13 +13,13 @@ SERIES = {"resource_id": "resource_id", "name": "meter", "source": "source"}
 SAMPLE = {"volume": "cast(volume as real)", "timestamp": "at"}
 """Fields that a sample tells itself; attributes tell the others."""
 
-# The hours that have samples, each found by a look-up.
-_HOURS = """(with recursive found(hour) as (
-    select min(hour) from sample where hour between {first} and {last}
+# The slots that have samples, each found by a look-up.
+_SLOTS = """(with recursive found(slot) as (
+    select min(slot) from sample where slot between {first} and {last}
     union all
-    select (select min(hour) from sample where sample.hour > found.hour and sample.hour <= {last})
-    from found where found.hour is not null
-) select hour from found where hour is not null)"""
+    select (select min(slot) from sample where sample.slot > found.slot and sample.slot <= {last})
+    from found where found.slot is not null
+) select slot from found where slot is not null)"""
 
 
 class Where:
@@ -64,17 +64,17 @@ class Where:
         return f"series in (select id from series where {' and '.join(self.series)})" if self.series else ""
 
     def samples(self) -> str:
-        """The condition on the table sample alone, for a walk over all its hours."""
+        """The condition on the table sample alone, for a walk over all its slots."""
         conditions = []
-        first, last = self.bind(self.start // HOUR), self.bind((self.end - 1) // HOUR)
-        # series that are few are looked up in each hour, else an hour is read as it lies
+        first, last = self.bind(self.start // SLOT), self.bind((self.end - 1) // SLOT)
+        # series that are few are looked up in each slot, else a slot is read as it lies
         if self._few:
-            conditions.append(f"hour in {_HOURS.format(first=first, last=last)}")
+            conditions.append(f"slot in {_SLOTS.format(first=first, last=last)}")
         # no condition that always holds: over many samples it would be felt
         if self.start > NEVER:
-            conditions += [f"hour >= {first}", f"at >= {self.bind(self.start)}"]
+            conditions += [f"slot >= {first}", f"at >= {self.bind(self.start)}"]
         if self.end < FOREVER:
-            conditions += [f"hour <= {last}", f"at < {self.bind(self.end)}"]
+            conditions += [f"slot <= {last}", f"at < {self.bind(self.end)}"]
         if self.series:
             conditions.append(self.chosen_series())
         if self.attributes:

@@ -15,6 +15,7 @@ import apsw
 
 from meteragent import errors
 from meteragent.journal.schema import OLDEST_SQLITE
+from meteragent.plain import reason_of
 from meteragent.storage.sqlite import schema
 
 LOG = logging.getLogger(__name__)
@@ -23,12 +24,17 @@ BUSY_SECONDS = 5.0
 
 _WRITER_CACHE = 16 << 20
 _READER_CACHE = 16 << 20
+_SORTERS = 1
+"""Threads that help a reader to sort what does not fit into its cache."""
 _PAGE = 4096
 _LARGEST_WAL = 20_000 * _PAGE
 _SMALLEST_WAL = 250 * _PAGE
 
 _REASONS: tuple[tuple[type[apsw.Error] | tuple[type[apsw.Error], ...], str], ...] = (
-    ((apsw.CorruptError, apsw.NotADBError), "the file is damaged or no SQLite database"),
+    (
+        (apsw.CorruptError, apsw.NotADBError),
+        "the file is damaged or no SQLite database; meteragent restore puts a backup in its place",
+    ),
     (apsw.FullError, "the disk is full"),
     ((apsw.BusyError, apsw.LockedError), "another process holds its lock"),
     ((apsw.ReadOnlyError, apsw.PermissionsError), "may not be written"),
@@ -154,7 +160,7 @@ class Store:
     def _prepare(self, connection: apsw.Connection) -> None:
         connection.set_busy_timeout(int(self._patience * 1000))
         if self._read_only:
-            connection.execute(f"pragma cache_size = -{_READER_CACHE >> 10}")
+            connection.execute(f"pragma cache_size = -{_READER_CACHE >> 10}; pragma threads = {_SORTERS}")
             found = schema.check(schema.stored_format(connection), str(self.path))
             if not found:
                 raise errors.NotFound(f"storage {self.path}: holds nothing yet")
@@ -199,9 +205,7 @@ class Store:
                 raise errors.Unavailable(f"storage {self.path}: cannot be opened: {told}") from None
             raise errors.Unavailable(f"storage {self.path}: {reason}: {error}") from None
         except OSError as error:
-            raise errors.Unavailable(
-                f"storage {self.path}: cannot be opened: {(error.strerror or str(error)).lower()}"
-            ) from None
+            raise errors.Unavailable(f"storage {self.path}: cannot be opened: {reason_of(error)}") from None
 
 
 def _inode(path: Path) -> tuple[int, int] | None:

@@ -90,23 +90,23 @@ class SQLiteDriver(StorageDriver):
 
     def meters(self) -> list[Meter]:
         """See the contract."""
-        with self._store.reading() as connection:
+        with self._asker.ask(None).reading() as connection:
             return reading.meters(connection)
 
     def resources(self) -> list[Resource]:
         """See the contract."""
-        with self._store.reading() as connection:
+        with self._asker.ask(None).reading() as connection:
             return reading.resources(connection)
 
     def polls(
         self, start: int | None = None, end: int | None = None, *, host: str | None = None
     ) -> Iterator[Poll]:
         """See the contract."""
-        return reading.polls(self._store, start, end, host)
+        return reading.polls(self._asker.ask(None), start, end, host)
 
     def gaps(self, start: int | None = None, end: int | None = None) -> Iterator[Gap]:
         """See the contract; by polling source and pollster, then as they ended."""
-        return iter(Gaps(self._store, start, end))
+        return iter(Gaps(self._asker.ask(None), start, end))
 
     def expire(self, before: int) -> int:
         """See the contract; the file does not shrink, its room is used again."""

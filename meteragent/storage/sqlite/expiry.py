@@ -4,7 +4,7 @@ import apsw
 
 from meteragent.storage.sqlite.answer import one, rows
 from meteragent.storage.sqlite.connection import Store
-from meteragent.storage.sqlite.schema import HOUR
+from meteragent.storage.sqlite.schema import HOUR, SLOTS
 
 _ROWS = 20_000
 """About how many samples go in one transaction."""
@@ -25,17 +25,17 @@ def expire(store: Store, before: int) -> int:
 
 
 def _samples(connection: apsw.Connection, cutoff: int) -> int | None:
-    """Delete some samples of the oldest hour; None when no hour is old enough."""
-    (hour,) = one(connection, "select min(hour) from sample")
-    if hour is None or hour >= cutoff:
+    """Delete some samples of the oldest slot; None when none is old enough."""
+    (slot,) = one(connection, "select min(slot) from sample")
+    if slot is None or slot >= cutoff * SLOTS:
         return None
     upto = rows(
-        connection, "select series from sample where hour = ? order by series limit 1 offset ?", (hour, _ROWS)
+        connection, "select series from sample where slot = ? order by series limit 1 offset ?", (slot, _ROWS)
     )
     if upto:
-        connection.execute("delete from sample where hour = ? and series <= ?", (hour, *upto[0]))
+        connection.execute("delete from sample where slot = ? and series <= ?", (slot, *upto[0]))
     else:
-        connection.execute("delete from sample where hour = ?", (hour,))
+        connection.execute("delete from sample where slot = ?", (slot,))
     return connection.changes()
 
 

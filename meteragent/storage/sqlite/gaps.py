@@ -14,7 +14,7 @@ from meteragent.storage.base import Gap
 from meteragent.storage.sqlite.answer import one, rows
 from meteragent.storage.sqlite.conditions import FOREVER, within_all_time
 from meteragent.storage.sqlite.known import NEVER
-from meteragent.storage.sqlite.schema import HOUR
+from meteragent.storage.sqlite.schema import SLOT
 
 _AT_ONCE = 1000
 """Poll rows that are read at once."""
@@ -29,7 +29,7 @@ _NOBODY: dict[int, Names] = {0: ("", "")}
 _PRESENT = (
     "select series.id, resource_id, meter from provenance cross join series on series.id = provenance.series"
     " where host = ? and polling_source = ? and pollster = ? and exists (select 1 from sample"
-    " where hour = ? and sample.series = provenance.series and at = ? and origin = 0)"
+    " where slot = ? and sample.series = provenance.series and at = ? and origin = 0)"
 )
 _OF_SOURCE = "host = ?1 and polling_source = ?2"
 
@@ -172,7 +172,7 @@ class Gaps:
 
     def _present(self, connection: Any, source: Source, pollster: str, at: int) -> dict[int, Names]:
         """The series of a pollster that have a sample at a tick."""
-        found = rows(connection, _PRESENT, (*source, pollster, at // HOUR, at))
+        found = rows(connection, _PRESENT, (*source, pollster, at // SLOT, at))
         return {number: (resource, meter) for number, resource, meter in found}
 
 

@@ -9,12 +9,25 @@ another process, has deleted such rows.
 
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import apsw
 import msgspec
 
 from meteragent.batch import Batch
+from meteragent.sample import Sample
+from meteragent.storage.delivery import (
+    ATTRIBUTES,
+    SERIES,
+    AttributesKey,
+    MeterKey,
+    Part,
+    SeriesKey,
+    attributes_keys,
+    series_key,
+    series_keys,
+)
+from meteragent.storage.recurring import Recurring
 from meteragent.storage.sqlite.answer import one, rows
 
 MOST_SERIES = 200_000
@@ -24,21 +37,15 @@ MOST_METADATA = 16 << 20
 
 NEVER = -(2**63)
 
+_ENTRY, _PLACE = 110, 8
+"""Bytes of an entry with its numbers, and of a place in a list of entries that are there anyway."""
+
 _NEWEST = "do update set last_hour = max(last_hour, excluded.last_hour)"
 _METER = f"insert into meter values (?, ?, ?, ?) on conflict (name, type, unit) {_NEWEST}"
 _PROVENANCE = (
     "insert into provenance values (?, ?, ?, ?, ?)"
     f" on conflict (host, polling_source, pollster, series) {_NEWEST}"
 )
-
-SeriesKey = tuple[str, str, str]
-"""(source, resource_id, meter)"""
-Part = tuple[str, str, str] | None
-"""(host, polling source, pollster) that samples come from; None for samples that were not polled."""
-AttributesKey = tuple[str, str, str | None, str | None, str | None, str | None, bytes]
-"""(type, unit, project_id, user_id, user_name, project_name, metadata as JSON)"""
-MeterKey = tuple[str, str, str]
-"""(name, type, unit)"""
 
 
 class Entry(msgspec.Struct, gc=False):
@@ -56,18 +63,11 @@ Stale = tuple[int, int, Part, Entry, Entry]
 """Index, hour, part, series and attributes of a sample whose rows may have to be told of it."""
 
 
-def parts(batch: Batch) -> Iterator[tuple[Part, int, int]]:
-    """Where the samples of a batch come from: a part, and the indices [first, last) of what it brought."""
-    first = 0
-    for each in batch.provenance:
-        last = first + each.samples
-        yield (batch.host, each.polling_source, each.pollster), first, last
-        first = last
-    yield None, first, len(batch.samples)
-
-
 class Known:
-    """What was committed; each part is dropped as a whole when it grows too big, and found again."""
+    """What was committed; each part is dropped as a whole when it grows too big, and found again.
+
+    Rows that recur have a bound of their own, and keep the entries that they need.
+    """
 
     def __init__(
         self,
@@ -78,10 +78,14 @@ class Known:
         self._most_series, self._most_attributes = most_series, most_attributes
         self._most_metadata = most_metadata
         self._state: tuple[int, int] | None = None
+        self.rows_of_series: Recurring[list[Entry]] = Recurring(SERIES, _ENTRY)
+        self.rows_of_attributes: Recurring[list[Entry]] = Recurring(ATTRIBUTES, _PLACE)
         self.forget()
 
     def forget(self) -> None:
         """Believe nothing any more."""
+        self.rows_of_series.forget()
+        self.rows_of_attributes.forget()
         self.series: dict[Part, dict[SeriesKey, Entry]] = {}
         self.attributes: dict[AttributesKey, Entry] = {}
         self.meters: dict[MeterKey, int] = {}
@@ -113,6 +117,8 @@ class Known:
             self.series.setdefault(part, {}).update(entries)
         self.attributes.update(staged.attributes)
         self.meters.update(staged.meters)
+        for recurring, part, samples, found in staged.rows:
+            recurring.keep(part, samples, found)
         for hour, series, attributes in staged.used:
             if hour >= series.hour:  # a late sample must not stand for the newest hour
                 series.hour, series.kind = hour, attributes.kind
@@ -128,10 +134,35 @@ class Staged:
         self.attributes: dict[AttributesKey, Entry] = {}
         self.meters: dict[MeterKey, int] = {}
         self.used: list[tuple[int, Entry, Entry]] = []
+        self.rows: list[tuple[Recurring[list[Entry]], Part, Sequence[Sample], list[Entry]]] = []
+        """What was found for rows of samples."""
         self._added: dict[int, AttributesKey] = {}
 
-    def find_series(self, part: Part, key: SeriesKey, hour: int) -> Entry:
-        """The series as this part brings it, added where it is new."""
+    def series_of(self, part: Part, samples: Sequence[Sample], hours: Sequence[int]) -> list[Entry]:
+        """Of each sample the series as this part brings it, added where it is new."""
+        entries = self._known.rows_of_series.find(part, samples)
+        if entries is None:
+            found = list(map(self._known.series.get(part, {}).get, series_keys(samples)))
+            entries = [
+                entry or self._find_series(part, series_key(sample), hour)
+                for entry, sample, hour in zip(found, samples, hours, strict=True)
+            ]
+            self.rows.append((self._known.rows_of_series, part, samples, entries))
+        return entries
+
+    def attributes_of(self, samples: Sequence[Sample], hours: Sequence[int]) -> list[Entry]:
+        """Of each sample the attributes, added where they are new."""
+        entries = self._known.rows_of_attributes.find(None, samples)
+        if entries is None:
+            keys = attributes_keys(samples)
+            entries = [
+                entry or self._find_attributes(key, hour)
+                for entry, key, hour in zip(map(self._known.attributes.get, keys), keys, hours, strict=True)
+            ]
+            self.rows.append((self._known.rows_of_attributes, None, samples, entries))
+        return entries
+
+    def _find_series(self, part: Part, key: SeriesKey, hour: int) -> Entry:
         entries = self.series.setdefault(part, {})
         entry = entries.get(key)
         if entry is None:
@@ -152,8 +183,7 @@ class Staged:
             entry = entries[source, resource, meter] = Entry(number, newest, None)
         return entry
 
-    def find_attributes(self, key: AttributesKey, hour: int) -> Entry:
-        """The attributes, added where they are new."""
+    def _find_attributes(self, key: AttributesKey, hour: int) -> Entry:
         entry = self.attributes.get(key)
         if entry is None:
             digest = hashlib.blake2b(msgspec.msgpack.encode(key), digest_size=16).digest()
@@ -205,6 +235,8 @@ class Staged:
         """Undo the attributes that were added for samples that were not stored."""
         unused = [number for number in self._added if number not in used]
         self._connection.executemany("delete from attributes where id = ?", ((number,) for number in unused))
+        if unused:
+            self.rows.clear()  # they have entries that stand for nothing
         for number in unused:
             del self.attributes[self._added.pop(number)]
 

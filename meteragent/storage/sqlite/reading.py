@@ -13,9 +13,8 @@ from meteragent.storage.sqlite import volume as volumes
 from meteragent.storage.sqlite.answer import one, rows
 from meteragent.storage.sqlite.asking import Question
 from meteragent.storage.sqlite.conditions import FOREVER, Where, within_all_time
-from meteragent.storage.sqlite.connection import Store
 from meteragent.storage.sqlite.known import NEVER
-from meteragent.storage.sqlite.schema import HOUR
+from meteragent.storage.sqlite.schema import SLOT, SLOTS
 
 _POLLS = 1000
 """Poll rows that are read at once."""
@@ -39,14 +38,14 @@ cross join series on series.id = newest.series
 cross join attributes on attributes.id = newest.attributes
 order by newest.at desc, newest.series, newest.origin
 """
+_LAST = ", ".join(f"series.last_hour * {SLOTS} + {number}" for number in range(SLOTS))
 _NEWEST = f"""
 select {_COLUMNS}
 from series
-cross join sample as newest on newest.hour = series.last_hour and newest.series = series.id
-    and (newest.at, newest.origin) = (
-        select at, origin from sample where sample.hour = series.last_hour and sample.series = series.id
-        order by at desc, origin desc limit 1
-    )
+cross join sample as newest on newest.series = series.id and (newest.slot, newest.at, newest.origin) = (
+    select slot, at, origin from sample where sample.slot in ({_LAST}) and sample.series = series.id
+    order by at desc, origin desc limit 1
+)
 cross join attributes on attributes.id = newest.attributes
 where (series.resource_id, series.meter, series.source) > (:resource_id, :meter, :source)
     and {{conditions}}
@@ -55,7 +54,7 @@ order by series.resource_id, series.meter, series.source limit {_SERIES}
 
 
 def samples(connection: apsw.Connection, query: Query, limit: int, after: tuple[int, ...] | None) -> Page:
-    """A page, going through the hours from the newest, so that no more than an hour is ever sorted."""
+    """A page, going through the slots from the newest, so that no more than a slot is ever sorted."""
     if limit < 1:
         return Page([], after)
     where = Where(query)
@@ -63,17 +62,17 @@ def samples(connection: apsw.Connection, query: Query, limit: int, after: tuple[
     if where.series:
         chosen = " and ".join(where.series)
         (last,) = one(connection, f"select max(last_hour) from series where {chosen}", where.bound)
-        newest = NEVER if last is None else last
-    newest = min(newest, (where.end - 1) // HOUR)
+        newest = NEVER if last is None else last * SLOTS + SLOTS - 1
+    newest = min(newest, (where.end - 1) // SLOT)
     bound = where.bound | {"start": where.start, "end": where.end}
     if after is not None:
         bound["at"], bound["series"], bound["origin"] = after
-        newest = min(newest, after[0] // HOUR)
+        newest = min(newest, after[0] // SLOT)
     sql = _statement(where, after)
     found: list[tuple[Any, ...]] = []
-    for hour in _hours(connection, where.start // HOUR, newest):
+    for slot in _slots(connection, where.start // SLOT, newest):
         wanted = limit + 1 - len(found)
-        found += rows(connection, sql, {**bound, "hour": hour, "limit": wanted})
+        found += rows(connection, sql, {**bound, "slot": slot, "limit": wanted})
         if len(found) > limit:
             break
     more = len(found) > limit
@@ -82,7 +81,7 @@ def samples(connection: apsw.Connection, query: Query, limit: int, after: tuple[
 
 
 def _statement(where: Where, after: tuple[int, ...] | None) -> str:
-    conditions, joined = ["hour = :hour", "at >= :start", "at < :end", *where.sample], ""
+    conditions, joined = ["slot = :slot", "at >= :start", "at < :end", *where.sample], ""
     if where.series:
         conditions.append(where.chosen_series())
     if where.attributes:
@@ -113,15 +112,15 @@ def newest(question: Question, query: Query) -> Iterator[Sample]:
         key["source"], key["resource_id"], key["meter"] = found[-1][:3]
 
 
-def _hours(connection: apsw.Connection, oldest: int, newest: int) -> Iterator[int]:
-    """The hours that have samples, newest first."""
-    hour = newest
+def _slots(connection: apsw.Connection, oldest: int, newest: int) -> Iterator[int]:
+    """The slots that have samples, newest first."""
+    slot = newest
     while True:
-        (found,) = one(connection, "select max(hour) from sample where hour between ? and ?", (oldest, hour))
+        (found,) = one(connection, "select max(slot) from sample where slot between ? and ?", (oldest, slot))
         if found is None:
             return
         yield found
-        hour = found - 1
+        slot = found - 1
 
 
 def _sample(row: tuple[Any, ...]) -> Sample:
@@ -145,12 +144,12 @@ def resources(connection: apsw.Connection) -> list[Resource]:
     return [Resource(*row) for row in rows(connection, sql)]
 
 
-def polls(store: Store, start: int | None, end: int | None, host: str | None) -> Iterator[Poll]:
+def polls(question: Question, start: int | None, end: int | None, host: str | None) -> Iterator[Poll]:
     """Poll rows by tick; page by page, because a long read would keep the log from being emptied."""
     key: tuple[Any, ...] = (within_all_time(start, NEVER), "", "", "")
     last = within_all_time(end, FOREVER)
     while True:
-        with store.reading() as connection:
+        with question.reading() as connection:
             found = rows(
                 connection,
                 "select host, polling_source, tick, pollster, began, ended, resources, samples, outcome,"

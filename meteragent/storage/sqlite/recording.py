@@ -1,7 +1,9 @@
 """Keeps a batch in one transaction and tells what became of each of its samples."""
 
 import logging
-from itertools import chain
+from collections.abc import Sequence
+from itertools import chain, repeat
+from operator import attrgetter
 from typing import Any
 
 import apsw
@@ -10,21 +12,22 @@ import msgspec
 from meteragent import errors, failpoints
 from meteragent.batch import CONFLICT, Batch, Poll, Position, Published, Refusal
 from meteragent.clock import SECOND, Clock, iso
-from meteragent.sample import Metadata, Sample
+from meteragent.sample import Sample
 from meteragent.storage.base import EXPIRED
+from meteragent.storage.delivery import EARLIER, Earlier, parts, sides
 from meteragent.storage.sqlite import volume as volumes
 from meteragent.storage.sqlite.answer import one, rows
 from meteragent.storage.sqlite.connection import Store
-from meteragent.storage.sqlite.known import NEVER, Known, Staged, Stale, parts
+from meteragent.storage.sqlite.known import NEVER, Known, Staged, Stale
 from meteragent.storage.sqlite.presence import Presence
-from meteragent.storage.sqlite.schema import HOUR
+from meteragent.storage.sqlite.schema import HOUR, SLOT, SLOTS
 
 LOG = logging.getLogger(__name__)
 
 Row = tuple[int, int, int, int, int, int | float, str | None, int, int]
-"""(hour, series, at, origin), the index in the batch, volume, digits, attributes, batch."""
+"""(slot, series, at, origin), the index in the batch, volume, digits, attributes, batch."""
 
-TOGETHER = 50
+TOGETHER = 100
 """Rows that one statement inserts. Between two statements SQLite lets other threads run, and then
 has to wait for them: row by row, a busy pollster would slow the store down to a fraction."""
 
@@ -35,13 +38,14 @@ def _insert(count: int) -> str:
         f"({', '.join(f'?{9 * row + column}' for column in (1, 2, 3, 4, 6, 7, 8, 9))})"
         for row in range(count)
     )
-    return f"insert into sample values {', '.join(values)} on conflict (hour, series, at, origin) do nothing"
+    return f"insert into sample values {', '.join(values)} on conflict (slot, series, at, origin) do nothing"
 
 
+_ID, _ORIGIN = attrgetter("id"), attrgetter("origin")
 _INSERT, _INSERT_TOGETHER = _insert(1), _insert(TOGETHER)
 _STORED = (
     "select volume, digits, attributes, batch from sample"
-    " where hour = ? and series = ? and at = ? and origin = ?"
+    " where slot = ? and series = ? and at = ? and origin = ?"
 )
 _RANK = "case {}.outcome when 'complete' then 2 when 'partial' then 1 else 0 end"
 _POLL = (
@@ -55,26 +59,6 @@ _BATCH = (
     "insert or replace into batch (id, agent, sink, sequence, recorded_at, last_hour, digest, selection,"
     " delivered, duplicate, superseded, refused, refusals) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-
-
-class _Before(msgspec.Struct, frozen=True):
-    """What an earlier delivery recorded at a position."""
-
-    number: int
-    digest: bytes
-    """Empty when an older version has recorded it."""
-    selection: bytes
-    published: Published
-
-    def is_of_another(self, position: Position) -> bool:
-        """Whether the journal held another batch at this position then."""
-        return bool(self.digest and position.digest) and self.digest != position.digest
-
-    def tells(self, batch: Batch, position: Position) -> bool:
-        """Whether it says what became of these very samples, and not of others of the journal's batch."""
-        told = self.published
-        total = told.delivered + told.duplicate + told.superseded + len(told.refused)
-        return total == len(batch.samples) and (not self.digest or self.selection == position.selection)
 
 
 class Recorder:
@@ -197,47 +181,50 @@ class Recorder:
                 for run in batch.missed
             ),
         )
-        last_hour = max(given[-1][0] if given else NEVER, self._clock.wall() // HOUR)
+        last_hour = max(given[-1][0] // SLOTS if given else NEVER, self._clock.wall() // HOUR)
         return last_hour, Published(delivered, duplicate, superseded, refused)
 
     def _rows(
         self, batch: Batch, staged: Staged, number: int
     ) -> tuple[list[Row], list[Stale], list[Refusal]]:
-        known_attributes = self._known.attributes
         made: list[Row] = []
         stale: list[Stale] = []
         refused: list[Refusal] = []
-        digits: str | None
         oldest = NEVER if self._retention is None else self._clock.wall() - int(self._retention * SECOND)
         for part, first, last in parts(batch):
-            known_series = self._known.series.get(part, {})
-            for index, sample in enumerate(batch.samples[first:last], first):
-                at = sample.timestamp or 0
-                if at < oldest:
-                    refused.append(Refusal(index, EXPIRED, f"{iso(at)} is before {iso(oldest)}"))
-                    continue
-                metadata = sample.resource_metadata
-                if type(metadata) is not Metadata:
-                    metadata = Metadata.of(metadata)
-                hour = at // HOUR
-                identified = (sample.source or "", sample.resource_id, sample.name)
-                series = known_series.get(identified) or staged.find_series(part, identified, hour)
-                described = (
-                    sample.type, sample.unit, sample.project_id, sample.user_id, sample.user_name,
-                    sample.project_name, metadata.json,
-                )  # fmt: skip
-                attributes = known_attributes.get(described) or staged.find_attributes(described, hour)
-                if series.hour != hour or attributes.hour != hour or series.kind is not attributes.kind:
-                    stale.append((index, hour, part, series, attributes))
-                volume = sample.volume
-                if type(volume) is float:
-                    digits = None
-                else:
-                    volume, digits = volumes.stored(volume)
-                made.append(
-                    (hour, series.id, at, sample.origin, index, volume, digits, attributes.id, number)
+            indices: Sequence[int] = range(first, last)
+            samples: Sequence[Sample] = batch.samples[first:last]
+            times = [sample.timestamp or 0 for sample in samples]
+            if min(times, default=oldest) < oldest:
+                refused += (
+                    Refusal(index, EXPIRED, f"{iso(at)} is before {iso(oldest)}")
+                    for index, at in zip(indices, times, strict=True)
+                    if at < oldest
                 )
+                indices = [index for index, at in zip(indices, times, strict=True) if at >= oldest]
+                samples = [batch.samples[index] for index in indices]
+                times = [sample.timestamp or 0 for sample in samples]
+            # a poll has one instant for all
+            hours = _of_each(times, HOUR)
+            series = staged.series_of(part, samples, hours)
+            attributes = staged.attributes_of(samples, hours)
+            stale += (
+                (index, hour, part, one, other)
+                for index, hour, one, other in zip(indices, hours, series, attributes, strict=True)
+                if one.hour != hour or other.hour != hour or one.kind is not other.kind
+            )
+            lie, digits = volumes.columns([sample.volume for sample in samples])
+            made += zip(
+                _of_each(times, SLOT), map(_ID, series), times, map(_ORIGIN, samples), indices,
+                lie, digits, map(_ID, attributes), repeat(number),
+            )  # fmt: skip
         return made, stale, refused
+
+
+def _of_each(times: Sequence[int], length: int) -> list[int]:
+    """Which hour, or slot, each instant is in; there are fewer instants than samples."""
+    of = {at: at // length for at in set(times)}
+    return [of[at] for at in times]
 
 
 def _insert_agent(connection: apsw.Connection, position: Position) -> int:
@@ -255,18 +242,13 @@ def _next(connection: apsw.Connection) -> int:
     return int(one(connection, "select coalesce(max(id), 0) + 1 from batch")[0])
 
 
-def _before(connection: apsw.Connection, agent: int, position: Position) -> _Before | None:
+def _before(connection: apsw.Connection, agent: int, position: Position) -> Earlier | None:
     found = rows(
         connection,
-        "select id, digest, selection, delivered, duplicate, superseded, refusals from batch"
-        " where agent = ? and sink = ? and sequence = ?",
+        f"select {EARLIER} from batch where agent = ? and sink = ? and sequence = ?",
         (agent, position.sink, position.sequence),
     )
-    if not found:
-        return None
-    number, digest, selection, delivered, duplicate, superseded, refusals = found[0]
-    refused = msgspec.msgpack.decode(refusals, type=list[Refusal]) if refusals else []
-    return _Before(number, digest, selection, Published(delivered, duplicate, superseded, refused))
+    return Earlier.of(found[0]) if found else None
 
 
 def _ignored(
@@ -300,22 +282,13 @@ def _ignored(
 
 
 def _sides(connection: apsw.Connection, stored: list[Any], sample: Sample) -> str:
-    """Both sides of a conflict in one line."""
     volume, digits, attributes = stored
-    *told, metadata = one(
+    told = one(
         connection,
         "select type, unit, project_id, user_id, metadata from attributes where id = ?",
         (attributes,),
     )
-    sent = Metadata.of(sample.resource_metadata).json.decode()
-    first = (volumes.read(volume, digits), *told, metadata)
-    second = (sample.volume, sample.type, sample.unit, sample.project_id, sample.user_id, sent)
-    return f"stored: {_side(first)}; sent: {_side(second)}"
-
-
-def _side(content: tuple[Any, ...]) -> str:
-    volume, kind, unit, project, user, metadata = content
-    return f"{volume!r} {unit} ({kind}) of project {project}, user {user}, metadata {metadata:.200}"
+    return sides(volumes.read(volume, digits), told, sample)
 
 
 def _poll(poll: Poll) -> tuple[Any, ...]:

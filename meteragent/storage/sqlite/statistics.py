@@ -1,6 +1,6 @@
 """Aggregates over samples, in SQL: of parts that are told by numbers, then of groups that are told by texts.
 
-Where nothing but the series tells a group, the table is read as it lies, an hour and a series at a
+Where nothing but the series tells a group, the table is read as it lies, a slot and a series at a
 time, which saves sorting the samples. Deviations take a second pass, over what is left of each
 volume when the average of its group is taken away: a sum of squares of large volumes would be noise.
 """
@@ -19,23 +19,28 @@ from meteragent.storage.sqlite.answer import one, rows
 from meteragent.storage.sqlite.asking import Question
 from meteragent.storage.sqlite.conditions import SERIES, Where, json_path
 from meteragent.storage.sqlite.measures import EXACT, FAST, HUGE, OVERFLOW, Measured, Measures
-from meteragent.storage.sqlite.schema import HOUR
+from meteragent.storage.sqlite.schema import SLOT
 
-# Parts as they come from the table, and of the hours of a series when nothing else tells a group.
+# Parts as they come from the table; those of a series when nothing else tells a group; and these put
+# together from its slots, which lie sorted, when a slot has several samples of it.
 _PARTS = """
 select series, attributes, {bucket} as bucket, {measures.of_samples}
 from sample where {conditions} group by series, attributes, bucket
 """
-_PARTS_BY_HOUR = """
+_PARTS_OF_SERIES = """
+select series, {bucket} as bucket, {measures.of_samples}
+from sample where {conditions} group by series, bucket
+"""
+_PARTS_BY_SLOT = """
 select series, {bucket} as bucket, {measures.of_parts} from (
-    select hour, series, {measures.of_samples} from sample where {conditions} group by hour, series
+    select slot, series, {measures.of_samples} from sample where {conditions} group by slot, series
 ) group by series, bucket
 """
 _NAMED = """
 from ({parts}) as part cross join series on series.id = part.series
 cross join attributes on attributes.id = part.attributes
 """
-_NAMED_BY_HOUR = """
+_NAMED_OF_SERIES = """
 from ({parts}) as part cross join series on series.id = part.series
 cross join (select name, min(unit) as unit from meter group by name) as attributes
     on attributes.name = series.meter
@@ -68,6 +73,15 @@ select {group}, sum(samples), sum(squares), sum(rests), min(scale) from (
     ) group by series, attributes, bucket
 ) as squared cross join scaled using (series, attributes, bucket) group by {group}
 """
+
+_DENSITY = """
+select count(*), count(distinct series) from (
+    select series from sample
+    where slot = (select max(slot) from sample where slot < (select max(slot) from sample)) limit 1000
+)
+"""
+SEVERAL = 4
+"""Samples that a slot has of a series, from which on it is worth while to put them together first."""
 
 Key = tuple[Any, ...]
 """Values of the groups, meter, unit and number of the period."""
@@ -104,28 +118,29 @@ class Statistics:
         return [self._statistic(key, measured, counts, deviations) for key, measured, counts in told]
 
     def _told(self, connection: apsw.Connection) -> list[tuple[Key, Measured, Sequence[int]]]:
-        by_hour = self._can_be_read_by_hour(connection)
+        parts = self._parts(connection)
         try:
-            told = self._measured(connection, FAST, by_hour)
+            told = self._measured(connection, FAST, parts)
         except apsw.SQLError as error:
             if OVERFLOW not in str(error):
                 raise
-            return self._measured(connection, EXACT, by_hour)
+            return self._measured(connection, EXACT, parts)
         if any(measured.high >= HUGE for _, measured, _ in told):
-            return self._measured(connection, EXACT, by_hour)
+            return self._measured(connection, EXACT, parts)
         return told
 
     def _measured(
-        self, connection: apsw.Connection, measures: Measures, by_hour: bool
+        self, connection: apsw.Connection, measures: Measures, parts: str
     ) -> list[tuple[Key, Measured, Sequence[int]]]:
-        told = {"measures": measures, "conditions": self._conditions, "bucket": self._bucket(by_hour)}
-        parts = (_PARTS_BY_HOUR if by_hour else _PARTS).format_map(told)
+        bucket = self._bucket(parts is _PARTS_BY_SLOT)
         sql = _TOLD.format(
             group=self._group,
             measures=measures,
             counts=self._counts,
             names=self._names,
-            named=(_NAMED_BY_HOUR if by_hour else _NAMED).format(parts=parts),
+            named=(_NAMED if parts is _PARTS else _NAMED_OF_SERIES).format(
+                parts=parts.format(measures=measures, conditions=self._conditions, bucket=bucket)
+            ),
             most=MOST_STATISTICS + 1,
         )
         found = rows(connection, sql, self._where.bound)
@@ -152,9 +167,15 @@ class Statistics:
             for row in rows(connection, sql, self._where.bound)
         }
 
-    def _can_be_read_by_hour(self, connection: apsw.Connection) -> bool:
+    def _parts(self, connection: apsw.Connection) -> str:
+        """Of which parts the groups are put together."""
+        if not self._is_told_by_series(connection):
+            return _PARTS
+        return _PARTS_OF_SERIES if (self._period or 0) % SLOT or not _dense(connection) else _PARTS_BY_SLOT
+
+    def _is_told_by_series(self, connection: apsw.Connection) -> bool:
         """Whether the series tells the group: of each meter there is one unit, and nothing else asked for."""
-        if self._told_by - set(SERIES) or (self._period or 0) % HOUR:
+        if self._told_by - set(SERIES):
             return False
         (several,) = one(
             connection,
@@ -164,10 +185,10 @@ class Statistics:
         )
         return not several
 
-    def _bucket(self, by_hour: bool) -> str:
+    def _bucket(self, by_slot: bool) -> str:
         if self._period is None:
             return "0"
-        instant, length = ("hour", self._period // HOUR) if by_hour else ("at", self._period)
+        instant, length = ("slot", self._period // SLOT) if by_slot else ("at", self._period)
         return f"({instant} - case when {instant} < 0 then {length - 1} else 0 end) / {length}"
 
     def _expression(self, field: str) -> str:
@@ -219,6 +240,12 @@ _TELLERS: dict[str, Callable[[Measured], int | float | None]] = {
     "sum": attrgetter("total"),
     "avg": _average,
 }
+
+
+def _dense(connection: apsw.Connection) -> bool:
+    """Whether a slot has several samples of a series, as the first ones of a slot that is over show."""
+    looked_at, series = one(connection, _DENSITY)
+    return bool(looked_at >= SEVERAL * series)
 
 
 def _deviation(count: int, squares: float | None, rests: float | None, scale: float) -> float:
