@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from meteragent.sample import Sample
+from meteragent.typed import known
 
 Outcome = Literal["complete", "partial", "failed", "timed out"]
 
@@ -124,3 +125,6 @@ class Published(msgspec.Struct, frozen=True, array_like=True):
     duplicate: int = 0
     superseded: int = 0
     refused: list[Refusal] = []
+
+
+known(Published)

@@ -9,6 +9,7 @@ import msgspec
 
 from meteragent.discovery.base import Discovery
 from meteragent.errors import PluginUnavailable
+from meteragent.plain import without_password
 from meteragent.plugins.bind import Bound, bind
 from meteragent.plugins.contracts import DISCOVER
 from meteragent.plugins.isolation import Isolation
@@ -34,20 +35,14 @@ class Discoverer:
     """
 
     def __init__(
-        self,
-        discoveries: Mapping[str, Discovery | Any],
-        *,
-        conf: Any = None,
-        host: str = "",
-        manager: Any = None,
+        self, discoveries: Mapping[str, Discovery | Any], *, host: str = "", manager: Any = None
     ) -> None:
         """
         :param discoveries: instances by entry-point name
-        :param manager: what the ancestor's discoveries are given
+        :param manager: what the ancestor's discoveries are given; holds the conf
         :raises PluginError: when one needs an argument that is not offered
         """
-        self.manager = manager
-        self._given = {"conf": conf, "host": host}
+        self.manager, self._host = manager, host
         self._bound: dict[str, Bound] = {
             name: bind(each.discover, DISCOVER) for name, each in discoveries.items()
         }
@@ -90,7 +85,7 @@ class Discoverer:
             try:
                 found = answer.get(timeout=timeout)
             except Empty:
-                return Discovered([], [f"discovery {url!r}: no answer within {timeout:.3g} s"])
+                return Discovered([], [f"{_shown(url)}: no answer within {timeout:.3g} s"])
         answer.put(found)  # for the next
         return found
 
@@ -105,16 +100,17 @@ class Discoverer:
                 "cache": cache,
                 "log": logging.getLogger(f"meteragent.discovery.{name}"),
                 "manager": self.manager,
-                **self._given,
+                "conf": getattr(self.manager, "conf", None),
+                "host": self._host,
             }
             found, problem = self._answer(name, values, timeout)
         if problem != self._told.get(url, ""):
             self._told[url] = problem
             if problem:
-                LOG.warning("discovery %r: %s", url, problem)
+                LOG.warning("%s: %s", _shown(url), problem)
             else:
-                LOG.info("discovery %r answers again", url)
-        return Discovered(found, [f"discovery {url!r}: {problem}"] if problem else [])
+                LOG.info("%s answers again", _shown(url))
+        return Discovered(found, [f"{_shown(url)}: {problem}"] if problem else [])
 
     def _answer(self, name: str, values: Mapping[str, Any], timeout: float) -> tuple[list[Any], str]:
         """What a discovery found, and why it did not."""
@@ -130,3 +126,8 @@ class Discoverer:
         except (TimeoutError, PluginUnavailable) as error:
             return [], str(error)
         return running.result or [], running.reason
+
+
+def _shown(url: str) -> str:
+    """What a discovery is called in a problem, which goes into the log, poll rows and the store."""
+    return f"discovery {without_password(url)!r}"

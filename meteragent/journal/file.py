@@ -12,6 +12,7 @@ import apsw
 from meteragent.errors import Unavailable
 from meteragent.failpoints import reach
 from meteragent.journal import schema
+from meteragent.plain import reason_of
 
 PAGE = 4096
 _FRAME = PAGE + 24
@@ -50,7 +51,7 @@ class JournalFile:
         try:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except OSError as error:
-            raise Unavailable(f"{self.path}: cannot be opened: {error.strerror}") from error
+            raise Unavailable(f"{self.path}: cannot be opened: {reason_of(error)}") from error
         with schema.explained(self.path):
             connection = schema.connect_writer(self.path)
             try:

@@ -187,7 +187,7 @@ class Quarantine:
                 f"select {_COLUMNS}, payload from quarantine where id = ?", (number,)
             ).fetchone()
         if row is None:
-            raise NotFound(f"quarantine has no entry {number}")
+            raise NotFound(f"quarantine has no entry {number}; meteragent quarantine list shows those it has")
         return Entry(*row)
 
     def replay(self, numbers: Sequence[int], by: str) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from meteragent.errors import ConfigError, Unavailable
+from meteragent.plain import reason_of
 
 Parts = Iterator[tuple[int, int]]
 """A copy on its way: after each part the bytes that are copied and those in all."""
@@ -27,9 +28,9 @@ def replaced(
     if found and not aside:
         raise ConfigError(f"{found[0]}: is there already; --replace keeps it beside")
     fresh = Path(f"{path}.restoring")
+    remove(fresh, suffixes)  # a restore that was killed may have left a part of one
     if source.exists():
         try:
-            remove(fresh, suffixes)
             yield from copied(source, fresh)
             adapt(fresh)
         except BaseException:
@@ -83,7 +84,7 @@ def copied(source: Path, to: Path) -> Parts:
                 yield done, total
         os.fsync(descriptor)
     except OSError as error:
-        raise Unavailable(f"{error.filename or to}: {(error.strerror or str(error)).lower()}") from None
+        raise Unavailable(f"{error.filename or to}: {reason_of(error)}") from None
     finally:
         os.close(descriptor)
 
@@ -97,5 +98,5 @@ def made(path: Path) -> int:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         os.fchmod(descriptor, 0o600)  # whatever the umask took away
     except OSError as error:
-        raise Unavailable(f"{path}: cannot be made: {(error.strerror or str(error)).lower()}") from None
+        raise Unavailable(f"{path}: cannot be made: {reason_of(error)}") from None
     return descriptor

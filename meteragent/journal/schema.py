@@ -10,6 +10,8 @@ import apsw
 import msgspec
 
 from meteragent.errors import ConfigError, NotFound, Unavailable
+from meteragent.plain import reason_of
+from meteragent.typed import known
 
 OLDEST_SQLITE = (3, 51, 3)
 """It mended a corruption of files in WAL mode that several connections write."""
@@ -180,6 +182,9 @@ class Meta(msgspec.Struct, frozen=True):
     agent: str = ""
 
 
+known(Meta)
+
+
 def read_meta(connection: apsw.Connection) -> Meta:
     """The rows of table ``meta``.
 
@@ -189,7 +194,7 @@ def read_meta(connection: apsw.Connection) -> Meta:
 
 
 def migrate(connection: apsw.Connection, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
-    """Bring the file to the present format, each step in one transaction.
+    """Bring the file to the present format in one transaction: nobody sees a new one in an older format.
 
     :raises ConfigError: when it was written by a newer version, or SQLite is too old
     """
@@ -199,10 +204,12 @@ def migrate(connection: apsw.Connection, path: Path, migrations: Sequence[Migrat
         raise ConfigError(f"SQLite {version} is too old, {oldest} or newer is needed")
     present = stored_format(connection)
     _refuse_newer(present, len(migrations), path)
-    for number in range(present, len(migrations)):
-        with connection:
-            migrations[number](connection)
-            connection.execute(f"pragma user_version = {number + 1}")
+    if present == len(migrations):
+        return
+    with connection:
+        for step in migrations[present:]:
+            step(connection)
+        connection.execute(f"pragma user_version = {len(migrations)}")
 
 
 def stored_format(connection: apsw.Connection) -> int:
@@ -223,7 +230,7 @@ def explained(path: Path) -> Iterator[None]:
     except (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError, msgspec.MsgspecError) as error:
         raise Unavailable(f"{path} is damaged ({error}); {START_AGAIN}") from error
     except OSError as error:
-        raise Unavailable(f"{path}: {error.strerror or error}") from error
+        raise Unavailable(f"{path}: {reason_of(error)}") from error
     except apsw.Error as error:
         raise Unavailable(f"{path}: {type(error).__name__}: {error}") from error
 

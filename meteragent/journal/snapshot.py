@@ -11,6 +11,7 @@ import apsw
 from meteragent.errors import Unavailable
 from meteragent.journal import schema
 from meteragent.journal.replacing import Parts, made
+from meteragent.plain import reason_of
 
 PATIENCE = 2.0
 """Seconds that a lock of another process is waited for, as while it mends a log that a kill has left."""
@@ -64,7 +65,7 @@ class Snapshot:
         except apsw.Error as error:
             raise self._failure(error) from None
         except OSError as error:
-            raise Unavailable(f"{to}: {(error.strerror or str(error)).lower()}") from None
+            raise Unavailable(f"{to}: {reason_of(error)}") from None
         finally:
             os.close(descriptor)
 

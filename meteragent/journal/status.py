@@ -8,6 +8,7 @@ import msgspec
 
 from meteragent.errors import NotFound
 from meteragent.journal import schema
+from meteragent.typed import known
 
 
 class SinkAccount(msgspec.Struct, frozen=True):
@@ -76,6 +77,9 @@ class Status(msgspec.Struct, frozen=True):
         )
 
 
+known(Status)
+
+
 def read(path: Path) -> Status:
     """The account of a journal, of a running agent's too.
 
@@ -107,25 +111,6 @@ def detached(path: Path, sink: str) -> list[Detached]:
                 (sink,),
             )
             return [Detached(*row) for row in rows]
-    finally:
-        connection.close()
-
-
-def oldest_pending(path: Path) -> dict[str, int]:
-    """When the oldest batch that a sink has not published yet was journaled, by sink.
-
-    :raises NotFound: when there is no journal
-    :raises Unavailable: when it cannot be read
-    """
-    connection = schema.connect_reader(path)
-    try:
-        with schema.explained(path):
-            return dict(
-                connection.execute(
-                    "select name, (select at from batch where batch.sequence > sink.sequence"
-                    " order by batch.sequence limit 1) as oldest from sink where oldest is not null"
-                )
-            )
     finally:
         connection.close()
 

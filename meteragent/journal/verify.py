@@ -11,6 +11,7 @@ from meteragent.errors import Rejected, Unavailable
 from meteragent.journal import rows, schema
 from meteragent.journal.journal import chained, sound
 from meteragent.journal.schema import explained
+from meteragent.progress import Tell, untold
 
 
 class Damage(msgspec.Struct, frozen=True):
@@ -29,9 +30,10 @@ class Verification(msgspec.Struct, frozen=True):
     damaged: list[Damage]
 
 
-def verify(path: Path) -> Verification:
+def verify(path: Path, tell: Tell = untold) -> Verification:
     """Look at everything. Finds damage, not fraud: who can write the file can make new digests.
 
+    :param tell: is told of batches
     :raises NotFound: when there is no journal
     :raises Unavailable: when the file is so damaged that nothing in it can be read
     """
@@ -40,7 +42,12 @@ def verify(path: Path) -> Verification:
         with explained(path):
             connection.execute("begin")
             first, last, batches = _range(connection)
-            damaged = [*chain_faults(connection), *_payload_faults(connection), *table_faults(connection)]
+            damaged = [*chain_faults(connection)]
+            for number, fault in enumerate(_payload_faults(connection), 1):
+                damaged += [] if fault is None else [fault]
+                tell("checking the batches", number, batches)
+            tell("checking the file", 0, 0)
+            damaged += table_faults(connection)
             damaged += structure_faults(connection, "integrity_check(10)")
     finally:
         connection.close()
@@ -97,7 +104,8 @@ def _beyond(connection: apsw.Connection, last: int, samples: int) -> Iterator[Da
         yield Damage(0, f"{error}")
 
 
-def _payload_faults(connection: apsw.Connection) -> Iterator[Damage]:
+def _payload_faults(connection: apsw.Connection) -> Iterator[Damage | None]:
+    """Of each batch what is wrong with it, if anything is."""
     expected = 0
     try:
         for sequence, samples, payload_digest, payload in connection.execute(
@@ -109,8 +117,9 @@ def _payload_faults(connection: apsw.Connection) -> Iterator[Damage]:
             except Rejected as error:
                 yield Damage(sequence, str(error))
             else:
-                if len(batch.samples) != samples:
-                    yield Damage(sequence, f"{len(batch.samples)} samples, {samples} were counted")
+                counted = len(batch.samples)
+                told = f"{counted} samples, {samples} were counted"
+                yield None if counted == samples else Damage(sequence, told)
     except (apsw.Error, TypeError) as error:
         yield Damage(expected, f"payloads cannot be read on from here: {error}")
 

@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from meteragent import documents
-from meteragent.documents import Entry, as_text, shown
-from meteragent.plain import without_password
+from meteragent.documents import Document, Entry, as_text, shown
+from meteragent.errors import ConfigError
+from meteragent.plain import near, without_password
 from meteragent.selection import Selection
 
 DEFAULT = """\
@@ -65,17 +66,20 @@ class PipelineDefinition(msgspec.Struct, frozen=True):
     sinks: list[SinkDefinition]
 
 
-def parse(text: str | bytes, file: str) -> tuple[PipelineDefinition, list[str]]:
+def parse(text: str | bytes, file: str) -> tuple[PipelineDefinition, list[ConfigError]]:
     """Sources and sinks of pipeline.yaml, and warnings that name file and line.
 
     :raises ConfigError: naming file, line, entry, value and what is allowed
     """
-    pipeline, whole = read(text, file)
-    whole.document.raise_fault()
-    return pipeline, whole.warnings
+    sources, sinks, document = read(text, file)
+    document.raise_fault()
+    pipeline = PipelineDefinition([source for _, source in sources], [sink for _, sink in sinks])
+    return pipeline, document.remarks
 
 
-def read(text: str | bytes, file: str) -> tuple[PipelineDefinition, Entry]:
+def read(
+    text: str | bytes, file: str
+) -> tuple[list[tuple[Entry, SourceDefinition]], list[tuple[Entry, SinkDefinition]], Document]:
     """Sources and sinks as far as they can be read, and the document, which says what is wrong with them.
 
     :raises ConfigError: when nothing can be said of entries
@@ -84,17 +88,19 @@ def read(text: str | bytes, file: str) -> tuple[PipelineDefinition, Entry]:
     sources = [
         (entry, source) for entry in _entries(whole, "source") if (source := _source(entry)) is not None
     ]
-    entries = _entries(whole, "sink")
-    read_sinks = {entry.mapping["name"]: entry.attempt(_sink) for entry in entries}
-    sinks = {name: sink for name, sink in read_sinks.items() if sink is not None}
-    whole.attempt(_check_texts, list(sinks.values()))
+    entries, taken = {entry.mapping["name"]: entry for entry in _entries(whole, "sink")}, dict[str, Any]()
+    sinks = {
+        name: sink for name, entry in entries.items() if (sink := entry.attempt(_sink, taken)) is not None
+    }
     all_named = _all_named(whole.mapping["sinks"])
-    feeds = _feeds(sources if all_named else [], {name: as_text(name) for name in read_sinks})
-    for entry in entries if all_named else ():
-        if not feeds[entry.mapping["name"]]:
+    feeds = _feeds(sources if all_named else [], {name: as_text(name) for name in entries})
+    for name, entry in entries.items() if all_named else ():
+        if not feeds[name]:
             entry.warn("no source names it, so it gets nothing")
-    fed = [msgspec.structs.replace(sink, selections=feeds[name]) for name, sink in sinks.items()]
-    return PipelineDefinition([source for _, source in sources], fed), whole
+    fed = [
+        (entries[name], msgspec.structs.replace(sink, selections=feeds[name])) for name, sink in sinks.items()
+    ]
+    return sources, fed, whole.document
 
 
 def _all_named(sinks: Any) -> bool:
@@ -109,7 +115,7 @@ def _entries(whole: Entry, kind: str) -> list[Entry]:
     names: set[Any] = set()
     written = whole.attempt(_listed, key)
     for index, mapping in enumerate(written or ()):
-        entry = Entry(whole.document, mapping, whole.warnings, (key, index), f"{kind} {index + 1}")
+        entry = Entry(whole.document, mapping, (key, index), f"{kind} {index + 1}")
         named = entry.attempt(_named, kind, names)
         if named is not None:
             entries.append(named)
@@ -139,7 +145,7 @@ def _named(entry: Entry, kind: str, names: set[Any]) -> Entry:
 
 def _source(entry: Entry) -> SourceDefinition | None:
     """None when it is at fault."""
-    sinks, meters = entry.attempt(_sinks), entry.attempt(_meters)
+    sinks, meters = entry.attempt(_sinks), entry.attempt(Selection.of)
     entry.warn_unknown(_SOURCE_KEYS)
     if sinks is None or meters is None:
         return None
@@ -155,20 +161,11 @@ def _sinks(entry: Entry) -> list[Any]:
     return _listed(entry, "sinks")
 
 
-def _meters(entry: Entry) -> Selection:
-    if "meters" not in entry.mapping:
-        raise entry.missing("meters", "allowed is a list of names")
-    try:
-        meters = Selection(entry.mapping["meters"])
-    except ValueError as error:
-        raise entry.error(f"meters: {error}", "meters") from None
-    for remark in meters.remarks:
-        entry.warn(f"meters: {remark}", "meters")
-    return meters
+def _sink(entry: Entry, taken: dict[str, int | None]) -> SinkDefinition | None:
+    """None when nothing can be said of its publishers; behind other faults, something stands in.
 
-
-def _sink(entry: Entry) -> SinkDefinition | None:
-    """None when nothing can be said of its publishers; behind other faults, something stands in."""
+    :param taken: the lines of sinks by the texts of their names, of which this one's becomes one
+    """
     publishers = entry.attempt(_publishers)
     if entry.mapping.get("transformers"):
         told = "transformers: come with a later version; leave them out"
@@ -182,6 +179,7 @@ def _sink(entry: Entry) -> SinkDefinition | None:
     lag = entry.attempt(_max_lag, when_full)
     if publishers is None:
         return None
+    entry.attempt(_check_text, name, taken)
     return SinkDefinition(name, publishers, when_full or "hold", lag, [], entry.line, entry.document.file)
 
 
@@ -242,14 +240,11 @@ def _max_lag(entry: Entry, when_full: WhenFull | None) -> int | None:
     return lag
 
 
-def _check_texts(whole: Entry, sinks: list[SinkDefinition]) -> None:
+def _check_text(entry: Entry, name: str, taken: dict[str, int | None]) -> None:
     """The journal knows a sink by the text of its name, so 6 and '6' cannot both be one."""
-    lines: dict[str, int | None] = {}
-    for index, sink in enumerate(sinks):
-        if sink.name in lines:
-            told = f"sink {shown(sink.name)}: name: reads as that of the sink at line {lines[sink.name]}"
-            raise whole.error(told, "sinks", index, "name")
-        lines[sink.name] = sink.line
+    if name in taken:
+        raise entry.error(f"name: reads as that of the sink at line {taken[name]}", "name")
+    taken[name] = entry.line
 
 
 def _feeds(
@@ -275,7 +270,7 @@ def _check_feed(
     if isinstance(target, list | dict | set) or target not in sinks:
         known = ", ".join(shown(name) for name in sinks) or "none"
         told = f"sinks: {shown(target)} is no sink; defined are {known}"
-        raise entry.error(told, "sinks", suggestion=documents.near(target, sinks.values()))
+        raise entry.error(told, "sinks", suggestion=near(target, sinks.values()))
     name = sinks[target]
     pipeline = name if source.name == target else f"{as_text(source.name)}:{name}"
     if pipeline in pipelines:

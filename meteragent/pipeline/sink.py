@@ -22,8 +22,8 @@ from meteragent.pipeline.target import Target, explained, let_go
 
 LOG = logging.getLogger(__name__)
 
-QUEUE = 4
-"""Batches that a sink at the head is handed before it has to read the journal."""
+QUEUE, QUEUED = 4, 20_000
+"""Batches, and samples, that wait for a sink at the head before it has to read the journal."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds between two tries of what is unavailable; doubled from the first to the longest."""
 DRAIN = 0.5
@@ -35,7 +35,7 @@ REMEMBERED = 4096
 class Sink:
     """Runs one sink in its own thread.
 
-    Life: constructed, ``start``, ``offer`` by the journal, ``stop`` and ``wait_for_end`` once.
+    Life: constructed, ``start``, ``offer`` by the journal, ``stop`` and ``wait_for_end``, safe twice.
     """
 
     def __init__(
@@ -78,21 +78,23 @@ class Sink:
     def offer(self, journaled: Journaled) -> None:
         """Hand over what was just journaled; when too much waits, it is read back later."""
         with self._changed:
-            if len(self._queue) < QUEUE:
+            if self._has_room():
                 self._queue.append(journaled)
             self._changed.notify_all()
 
     def wait_for_room(self, seconds: float) -> None:
         """Let a source that is faster than this sink wait a little, so that the sink stays at the head."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: len(self._queue) < QUEUE or self.trouble or self._stopping, seconds
-            )
+            self._changed.wait_for(lambda: self._has_room() or self.trouble or self._stopping, seconds)
+
+    def _has_room(self) -> bool:
+        return len(self._queue) < QUEUE and sum(each.samples for each in self._queue) < QUEUED
 
     def stop(self) -> None:
         """Ask it to stop: at once when it is in trouble, else when nothing waits or a moment later."""
         with self._changed:
-            self._stopping, self._drained_by = True, time.monotonic() + DRAIN
+            if not self._stopping:
+                self._stopping, self._drained_by = True, time.monotonic() + DRAIN
             self._changed.notify_all()
 
     def wait_for_end(self, seconds: float) -> bool:

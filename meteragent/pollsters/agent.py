@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from meteragent.errors import PluginUnavailable
 from meteragent.figures import KINDS, Figure
 from meteragent.pollsters.base import Pollster
 from meteragent.sample import Sample
@@ -17,12 +16,10 @@ class AgentPollster(Pollster):
 
     meters = tuple(kind.meter for kind in KINDS.values())
 
-    def __init__(self, host: str, figures: Callable[[], list[Figure]] | None = None) -> None:
+    def __init__(self, host: str, figures: Callable[[], list[Figure]]) -> None:
         """
-        :param figures: gives what the agent tells about itself; only a running one has them
+        :param figures: gives what the agent tells about itself; nothing where no agent runs
         """
-        if figures is None:
-            raise PluginUnavailable("only an agent that runs tells about itself")
         self._resource, self._figures = f"{host}.meteragent", figures
 
     def get_samples(self, resources: list[Any]) -> Iterator[Sample]:  # noqa: ARG002  always this agent
@@ -32,8 +29,14 @@ class AgentPollster(Pollster):
             metadata = dict(zip(kind.by, figure.owner, strict=True))
             resource = self._resource
             if figure.owner and kind.name != "build":
-                resource = ".".join((resource, kind.by[-1], *figure.owner))
+                *sources, name = figure.owner
+                resource = ".".join((resource, kind.by[-1], *map(_word, sources), name))
             yield Sample(
                 name=kind.meter, type=kind.type, unit=kind.unit, volume=figure.value, resource_id=resource,
                 resource_metadata=metadata,
             )  # fmt: skip
+
+
+def _word(name: str) -> str:
+    """A name without dots, so that it ends at the first one behind it."""
+    return name.replace("%", "%25").replace(".", "%2E")

@@ -48,6 +48,11 @@ class Pollster(ABC):
     default_discovery: str | None = None
     """Discovery that finds its resources when the polling source names none."""
 
+    def _lack(self, reasons: Mapping[str, str]) -> None:
+        """Say which of its meters this machine has not, and why; ``meters`` are those that are left."""
+        self.lacking = reasons
+        self.meters = tuple(name for name in type(self).meters if name not in reasons)
+
     @abstractmethod
     def get_samples(
         self, resources: list[Any]

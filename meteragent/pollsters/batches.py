@@ -1,6 +1,7 @@
 """Puts what the pollsters of a tick yielded into batches for the journal; apart from waiting for them."""
 
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 
 from meteragent import wire
 from meteragent.batch import Batch, Begun, Kept, Outcome, Poll, Provenance, Refused
@@ -12,6 +13,8 @@ from meteragent.sample import Sample
 
 Accept = Callable[[Batch, list[Refused], int], Batch]
 """Journals a batch and what was refused, told how many samples both are together."""
+
+_METADATA = attrgetter("resource_metadata.json")
 
 
 class Account:
@@ -72,8 +75,7 @@ class Batches:
 
     def add(self, account: Account, samples: list[Sample], others: list[Turned]) -> None:
         """Take what a call yielded; commits what would be too much together with it."""
-        sizes: list[int] = [len(sample.resource_metadata.json) for sample in samples]  # type: ignore[union-attr]
-        weight = sum(sizes)
+        weight = _weight(samples)
         if weight > self._limits.batch_bytes and len(samples) > 1:
             half = len(samples) // 2
             self.add(account, samples[:half], [])
@@ -83,8 +85,7 @@ class Batches:
 
     def add_whole(self, account: Account, samples: list[Sample], others: list[Turned]) -> None:
         """Take all that a call yielded, for one commit; as ``end`` follows, with its row and state."""
-        sizes: list[int] = [len(sample.resource_metadata.json) for sample in samples]  # type: ignore[union-attr]
-        self._add(account, samples, others, sum(sizes))
+        self._add(account, samples, others, _weight(samples))
 
     def _add(self, account: Account, samples: list[Sample], others: list[Turned], weight: int) -> None:
         count = len(samples) + len(others)
@@ -191,6 +192,11 @@ class Batches:
                 self._runs[index] = (account, [sample for sample in samples if _writable(sample)])
                 self._turned.append((account, [turned(each, _reason(each)) for each in culprits]))
         return found
+
+
+def _weight(samples: list[Sample]) -> int:
+    """Bytes of their metadata."""
+    return sum(map(len, map(_METADATA, samples)))
 
 
 def _writable(sample: Sample) -> bool:

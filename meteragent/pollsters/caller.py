@@ -69,7 +69,6 @@ class Caller:
         self._abandoned: list[Call] = []
         self._call: Call | None = None
         self._closed = False
-        around.sharing.join(self._seat)
 
     @property
     def seconds(self) -> float:

@@ -1,4 +1,4 @@
-"""One call of a pollster at a tick, from its resources to its last sample; runs in a thread of its own."""
+"""One call of a pollster at a tick, from its resources to its last sample; runs beside the others."""
 
 import inspect
 from collections.abc import Callable
@@ -23,7 +23,8 @@ BLOCK = 1000
 BLOCK_BYTES = 1 << 20
 """Bytes of metadata after which it does so with fewer."""
 _AHEAD = 4
-"""Blocks that it may be ahead of the journal."""
+"""Blocks that it may be ahead of the journal, whatever they hold; up to a batch, it may be further ahead,
+so that it goes on while one is written."""
 _REMEMBERED = 4096
 """Names of selected meters that a call remembers."""
 
@@ -67,6 +68,8 @@ class Block(NamedTuple):
 
     call: "Call"
     yielded: int
+    weight: int
+    """Bytes of their metadata."""
 
 
 class Call:
@@ -103,8 +106,9 @@ class Call:
         self.running: Running | None = None
         self.stopping = False
         self._signals = signals
-        self._ahead = 0
-        self._room: SimpleQueue[None] = SimpleQueue()
+        self._blocks = self._weight = 0
+        """How far it is ahead, at most."""
+        self._room: SimpleQueue[int] = SimpleQueue()
         self._loop: Loop | None = None
 
     def run(self) -> None:
@@ -129,14 +133,14 @@ class Call:
         del self.samples[: len(samples)], self.turned[: len(others)]
         return samples, others
 
-    def make_room(self) -> None:
-        """Let it yield one more block."""
-        self._room.put(None)
+    def make_room(self, block: Block) -> None:
+        """Let it yield as much as a block has, which was taken."""
+        self._room.put(block.weight)
 
     def stop(self) -> None:
         """Ask it to yield no more."""
         self.stopping = True
-        self._room.put(None)
+        self._room.put(0)
 
     def interrupt(self) -> None:
         """End it, if that can be."""
@@ -196,7 +200,7 @@ class Call:
 
         def hand_over() -> None:
             nonlocal left, full, total, weight, heavy, append, turn
-            self._hand_over(Block(self, full - left))
+            self._hand_over(Block(self, full - left, weight))
             total += full - left
             heavy += weight
             weight = 0
@@ -230,12 +234,16 @@ class Call:
 
     def _hand_over(self, block: Block) -> None:
         """Tell of a full block and wait for room; ends the call when nobody waits for more."""
+        limits = self.caller.limits
         if not self.caller.keeps_state:
             self._signals.put(block)
-            if self._ahead < _AHEAD:
-                self._ahead += 1
-            else:
-                self._room.get()
+            self._blocks, self._weight = self._blocks + 1, self._weight + block.weight
+            while (
+                self._blocks > max(_AHEAD, limits.batch_size // BLOCK)
+                or (self._blocks > _AHEAD and self._weight > limits.batch_bytes)
+            ) and not self.stopping:
+                self._weight -= self._room.get()
+                self._blocks -= 1
         if self.stopping:
             raise Enough("stopped")
 

@@ -2,24 +2,27 @@
 
 import errno
 import itertools
-import operator
 import os
 import re
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 from meteragent.errors import PluginUnavailable, Unavailable
 from meteragent.machine import as_unicode, table, user_name
 from meteragent.pollsters.base import Meter, Pollster
+from meteragent.pollsters.disk import DRIVES
 from meteragent.sample import Metadata, Sample
 
 DEPTH, LIMIT = 4, 1000
 """How deep below the root control groups are metered, which is where containers are, and how many."""
 
 
-def _meter(name: str, kind: str, unit: str, meaning: str) -> Meter:
-    return Meter(f"host.cgroup.{name}", kind, unit, meaning, "<host>.cgroup.<path>")
+def _meter(name: str, kind: str, unit: str, meaning: str, resource: str = "<host>.cgroup.<path>") -> Meter:
+    return Meter(f"host.cgroup.{name}", kind, unit, meaning, resource)
+
+
+def _traffic(name: str, unit: str, meaning: str) -> Meter:
+    return _meter(f"disk.{name}", "cumulative", unit, meaning, "<host>.disk.<name>.cgroup.<path>")
 
 
 CPU = _meter("cpu", "cumulative", "s", "Processor time, that of processes which ended included.")
@@ -29,10 +32,10 @@ LEVELS = {
     "pids.current": _meter("threads", "gauge", "thread", "Threads."),
 }
 DISKS = {
-    b"rbytes": _meter("disk.read.bytes", "cumulative", "B", "Read from disks."),
-    b"wbytes": _meter("disk.write.bytes", "cumulative", "B", "Written to disks."),
-    b"rios": _meter("disk.read.requests", "cumulative", "request", "Reads from disks."),
-    b"wios": _meter("disk.write.requests", "cumulative", "request", "Writes to disks."),
+    b"rbytes": _traffic("read.bytes", "B", "Read from a disk."),
+    b"wbytes": _traffic("write.bytes", "B", "Written to a disk."),
+    b"rios": _traffic("read.requests", "request", "Reads from a disk."),
+    b"wios": _traffic("write.requests", "request", "Writes to a disk."),
 }
 NEEDS = {
     "memory": ("memory.current", "memory.swap.current"),
@@ -48,8 +51,9 @@ class CgroupPollster(Pollster):
     """Processor time, memory, threads and disk traffic of each control group of version 2.
 
     What a group uses is part of what the groups above it use, so they must not be added up. Disks
-    are counted as by the pollster of disks: those with hardware behind them, which devices put
-    together of others use in the end.
+    are those of the pollster of disks: those with hardware behind them, which devices put together
+    of others use in the end. Each is a resource of its own in each group: a sum over disks would
+    fall when one is taken away, as if all counters had started again.
     """
 
     default_discovery = "local_host"
@@ -66,44 +70,41 @@ class CgroupPollster(Pollster):
         :raises PluginUnavailable: when there are none
         """
         self._host, self._root, self._devices, self._limit = host, root, devices, limit
-        self._disks: dict[bytes, bool] = {}
-        self._known: dict[str, tuple[str, Metadata]] = {}
-        self._lock = threading.Lock()
-        self._counted: dict[str, dict[bytes, list[int]]] = {}
-        self._gone: dict[str, list[int]] = {}
+        self._known: dict[tuple[str, str], tuple[str, Metadata]] = {}
         try:
             controllers = table(os.path.join(root, "cgroup.controllers")).decode().split()
         except OSError as error:
             raise PluginUnavailable(f"no control groups of version 2 in {root}: {error.strerror}") from None
-        self.lacking = {
+        lacking = {
             LEVELS[file].name: f"{root} has no controller {controller}"
             for controller, files in NEEDS.items()
             for file in files
             if controller not in controllers
         }
-        self._counts_disks = "io" in controllers
-        if not self._counts_disks:
-            self.lacking |= {meter.name: f"{root} has no controller io" for meter in DISKS.values()}
-        self.meters = tuple(name for name in CgroupPollster.meters if name not in self.lacking)
+        missing = f"{root} has no controller io" if "io" not in controllers else ""
+        if not os.path.isdir(devices):
+            missing = missing or f"{devices} is not there"
+        self._counts_disks = not missing
+        if missing:
+            lacking |= {meter.name: missing for meter in DISKS.values()}
+        self._lack(lacking)
         self._levels = {file: meter for file, meter in LEVELS.items() if meter.name not in self.lacking}
 
     def get_samples(self, resources: list[Any]) -> Iterator[Sample]:  # noqa: ARG002  always this machine
-        """Yield what each group tells; the resource is ``<host>.cgroup.<path>``.
+        """Yield what each group tells; the resource is ``<host>.cgroup.<path>``, of traffic also the disk.
 
         :raises Unavailable: after the samples of as many groups as are metered, when there are more
         """
-        before = self._known
-        known = self._known = {}
+        before, known, disks = self._known, {}, self._disks()
         paths = self._groups("", DEPTH)
         for path in itertools.islice(paths, self._limit):
-            known[path] = resource, metadata = before.get(path) or self._describe(path)
             user = _user(path)
             owner = user_name(int(user[1])) if user else None
-            for meter, volume in self._volumes(path):
+            for meter, volume, disk in self._volumes(path, disks):
+                key = path, disk
+                known[key] = resource, metadata = before.get(key) or self._describe(path, disk)
                 yield meter.sample(volume, resource, metadata, owner)
-        for path in before.keys() - known.keys():
-            self._counted.pop(path, None)
-            self._gone.pop(path, None)
+        self._known = known
         if next(paths, None) is not None:
             raise Unavailable(f"there are more than the {self._limit} control groups that are metered")
 
@@ -122,7 +123,8 @@ class CgroupPollster(Pollster):
             if depth > 1:
                 yield from self._groups(f"{path}/{name}", depth - 1)
 
-    def _describe(self, path: str) -> tuple[str, Metadata]:
+    def _describe(self, path: str, disk: str) -> tuple[str, Metadata]:
+        """Resource id and metadata of a group, or of a disk in it."""
         name = as_unicode(path)
         unit = name.rpartition("/")[2]
         metadata = {"cgroup": name}
@@ -130,47 +132,56 @@ class CgroupPollster(Pollster):
             metadata["unit"] = unit
         if container := _container(unit):
             metadata["container"] = container[1]
-        return f"{self._host}.cgroup.{name}", Metadata.of(metadata)
+        if not disk:
+            return f"{self._host}.cgroup.{name}", Metadata.of(metadata)
+        # the path, which may hold any letter, comes last
+        return f"{self._host}.disk.{disk}.cgroup.{name}", Metadata.of({**metadata, "device": disk})
 
-    def _volumes(self, path: str) -> Iterator[tuple[Meter, int | float]]:
-        """What the files of a group say, as far as they are there: it may lack controllers, or be gone."""
+    def _disks(self) -> dict[bytes, str]:
+        """Names of the disks by their numbers; anew each time, as what is plugged in next may bear one.
+
+        :raises OSError: when devices cannot be listed
+        """
+        if not self._counts_disks:
+            return {}
+        disks = {}
+        for number in sorted(os.listdir(self._devices)):
+            folder = os.path.join(self._devices, number)
+            if os.path.exists(os.path.join(folder, "device")):
+                # the kernel writes ! for / in the names of its folders
+                name = os.path.basename(os.path.realpath(folder)).replace("!", "/")
+                if not name.startswith(DRIVES):
+                    disks[number.encode()] = name
+        return disks
+
+    def _volumes(self, path: str, disks: dict[bytes, str]) -> Iterator[tuple[Meter, int | float, str]]:
+        """What the files of a group say, as far as they are there: it may lack controllers, or be gone.
+
+        With the disk where it is of one.
+        """
         folder = self._root + path
         if (times := _told(f"{folder}/cpu.stat")) is not None:
-            yield CPU, int(times.split(maxsplit=2)[1]) / 1_000_000
+            yield CPU, int(times.split(maxsplit=2)[1]) / 1_000_000, ""
         for file, meter in self._levels.items():
             if (level := _told(f"{folder}/{file}")) is not None:
-                yield meter, int(level)
-        if self._counts_disks:
-            with self._lock:  # one that was read before and is counted after another would seem to fall
-                traffic = _told(f"{folder}/io.stat")
-                sums = None if traffic is None else self._traffic(path, traffic)
-            if sums is not None:
-                yield from zip(DISKS.values(), sums, strict=True)
+                yield meter, int(level), ""
+        if disks and (traffic := _told(f"{folder}/io.stat")) is not None:
+            counted = _counted(traffic)
+            for number, disk in disks.items():  # one that is not told of has had no traffic yet
+                for field, meter in DISKS.items():
+                    yield meter, counted.get((number, field), 0), disk
 
-    def _traffic(self, path: str, text: bytes) -> list[int]:
-        """Sums over the disks, each of which has a line; what one that was taken away had stays in them.
 
-        Without it they would fall, as if all counters had started again, and the rest count twice.
-        """
-        counts = {}
-        for line in text.splitlines():
-            device, *fields = line.split()
-            if self._is_disk(device):
-                volumes = dict(field.split(b"=", 1) for field in fields)
-                counts[device] = [int(volumes.get(name, 0)) for name in DISKS]
-        none = [0] * len(DISKS)
-        gone = self._gone.get(path, none)
-        for device, before in self._counted.get(path, {}).items():
-            now = counts.get(device, none)
-            if any(volume < earlier for volume, earlier in zip(now, before, strict=True)):
-                gone = self._gone[path] = list(map(operator.add, gone, before))
-        self._counted[path] = counts
-        return [sum(each) for each in zip(gone, *counts.values(), strict=True)]
-
-    def _is_disk(self, device: bytes) -> bool:
-        if device not in self._disks:
-            self._disks[device] = os.path.exists(f"{self._devices}/{device.decode()}/device")
-        return self._disks[device]
+def _counted(text: bytes) -> dict[tuple[bytes, bytes], int]:
+    """What is told of each device, field by field; some kernels end no line of one without traffic."""
+    counted, device = {}, b""
+    for word in text.split():
+        field, told, volume = word.partition(b"=")
+        if not told:
+            device = word
+        elif field in DISKS:
+            counted[device, field] = int(volume)
+    return counted
 
 
 def _told(path: str) -> bytes | None:

@@ -92,11 +92,11 @@ class CPUPollster(Pollster):
         if not text.startswith(b"cpu "):
             raise PluginUnavailable(f"{self._path} does not begin with the processor times")
         known = len(text[: text.index(b"\n")].split()) - 1
-        self.lacking = {meter.name: "this kernel does not tell it" for meter in MODES[known:]}
+        lacking = {meter.name: "this kernel does not tell it" for meter in MODES[known:]}
         self._lines = {meter: line for meter, line in LINES.items() if line in text}
         for meter, line in LINES.items() - self._lines.items():
-            self.lacking[meter.name] = f"{self._path} has no {line.strip().decode()}"
-        self.meters = tuple(name for name in CPUPollster.meters if name not in self.lacking)
+            lacking[meter.name] = f"{self._path} has no {line.strip().decode()}"
+        self._lack(lacking)
 
     def get_samples(self, resources: list[Any]) -> Iterator[Sample]:  # noqa: ARG002  always this machine
         """Yield one sample a meter; the resource is the host."""

@@ -43,8 +43,7 @@ class CPUEachPollster(Pollster):
         if not lines:
             raise PluginUnavailable(f"{self._path} tells of no single processor")
         known = len(lines[0]) - 1
-        self.lacking = {meter.name: "this kernel does not tell it" for meter in EACH[known:]}
-        self.meters = tuple(name for name in CPUEachPollster.meters if name not in self.lacking)
+        self._lack({meter.name: "this kernel does not tell it" for meter in EACH[known:]})
 
     def get_samples(self, resources: list[Any]) -> Iterator[Sample]:  # noqa: ARG002  always this machine
         """Yield the times of each processor; the resource is ``<host>.cpu.<number>``."""

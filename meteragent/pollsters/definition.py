@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from meteragent import documents
-from meteragent.documents import Entry, as_text, shown
+from meteragent.documents import Document, Entry, as_text, shown
+from meteragent.errors import ConfigError
 from meteragent.selection import Selection
 
 DEFAULT = """\
@@ -55,30 +56,30 @@ class PollingSource(msgspec.Struct, frozen=True):
         return self
 
 
-def parse(text: str | bytes, file: str) -> tuple[list[PollingSource], list[str]]:
+def parse(text: str | bytes, file: str) -> tuple[list[PollingSource], list[ConfigError]]:
     """All entries of polling.yaml in their order, and warnings that name file and line.
 
     Takes what the ancestor takes.
 
     :raises ConfigError: naming file, line, source, value and what is allowed
     """
-    sources, whole = read(text, file)
-    whole.document.raise_fault()
-    return sources, whole.warnings
+    sources, document = read(text, file)
+    document.raise_fault()
+    return [source for _, source in sources], document.remarks
 
 
-def read(text: str | bytes, file: str) -> tuple[list[PollingSource], Entry]:
+def read(text: str | bytes, file: str) -> tuple[list[tuple[Entry, PollingSource]], Document]:
     """The entries as far as they can be read, and the document, which says what is wrong with them.
 
     :raises ConfigError: when nothing can be said of entries
     """
     whole = documents.top(documents.load(text, file), ("sources",))
     entries = list(whole.attempt(_entries) or ())
-    sources = [source for entry in entries if (source := _source(entry)) is not None]
+    sources = [(entry, source) for entry in entries if (source := _source(entry)) is not None]
     if not sources and not whole.document.faults:
         whole.warn("sources: none is named, so nothing is polled", "sources")
-    _warn_namesakes(whole, sources)
-    return sources, whole
+    _warn_namesakes(sources)
+    return sources, whole.document
 
 
 def merged(sources: Sequence[PollingSource]) -> list[PollingSource]:
@@ -122,14 +123,14 @@ def _entries(whole: Entry) -> list[Entry]:
             continue
         if "name" in source:
             label = f"source {shown(source['name'])}"
-        entries.append(Entry(whole.document, source, whole.warnings, place, label))
+        entries.append(Entry(whole.document, source, place, label))
     return entries
 
 
 def _source(entry: Entry) -> PollingSource | None:
     """None when nothing can be said of its meters; behind other faults, something stands in."""
     entry.attempt(_check_name)
-    interval, meters = entry.attempt(_interval) or 1, entry.attempt(_meters)
+    interval, meters = entry.attempt(_interval) or 1, entry.attempt(Selection.of)
     resources, discovery = entry.attempt(_list, "resources"), entry.attempt(_list, "discovery")
     entry.warn_unknown(_KEYS)
     if meters is None:
@@ -144,18 +145,6 @@ def _check_name(entry: Entry) -> None:
     name = entry.mapping["name"]
     if not isinstance(name, str):
         entry.warn(f"name: is no text, known as {shown(as_text(name))}", "name")
-
-
-def _meters(entry: Entry) -> Selection:
-    if "meters" not in entry.mapping:
-        raise entry.missing("meters", "allowed is a list of names")
-    try:
-        meters = Selection(entry.mapping["meters"])
-    except ValueError as error:
-        raise entry.error(f"meters: {error}", "meters") from None
-    for remark in meters.remarks:
-        entry.warn(f"meters: {remark}", "meters")
-    return meters
 
 
 def _interval(entry: Entry) -> int:
@@ -190,16 +179,15 @@ def _list(entry: Entry, key: str) -> list[Any]:
     return value
 
 
-def _warn_namesakes(whole: Entry, sources: list[PollingSource]) -> None:
+def _warn_namesakes(sources: list[tuple[Entry, PollingSource]]) -> None:
     first: dict[str, PollingSource] = {}
-    for index, source in enumerate(sources):
-        name = as_text(source.name)
-        before = first.setdefault(name, source)
+    for entry, source in sources:
+        before = first.setdefault(as_text(source.name), source)
         if before is not source:
-            told = f"source {shown(name)}: name: stands at line {before.line} already; they run as one"
+            told = f"name: stands at line {before.line} already; they run as one"
             if before.interval != source.interval:
                 told += " where their intervals are equal"
-            whole.warn(told, "sources", index, "name")
+            entry.warn(told, "name")
 
 
 def _free(name: str, interval: int, taken: set[str], reserved: set[str]) -> str:

@@ -70,12 +70,13 @@ class DiskPollster(Pollster):
         disks = [counters for name, counters in devices.items() if self._known[name]]
         if not disks:
             raise PluginUnavailable(f"no disk with hardware behind it in {block}")
-        self.lacking = {
-            meter.name: "this kernel does not count it"
-            for field, meter in (*COUNTERS, *TIMES)
-            if not hasattr(disks[0], field)
-        }
-        self.meters = tuple(meter for meter in DiskPollster.meters if meter not in self.lacking)
+        self._lack(
+            {
+                meter.name: "this kernel does not count it"
+                for field, meter in (*COUNTERS, *TIMES)
+                if not hasattr(disks[0], field)
+            }
+        )
         self._counters = [row for row in COUNTERS if row[1].name not in self.lacking]
         self._times = [row for row in TIMES if row[1].name not in self.lacking]
 

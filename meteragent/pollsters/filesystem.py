@@ -37,7 +37,7 @@ INODES_USED = _meter("inodes.used", "inode", "Files and folders it holds.")
 INODES_AVAILABLE = _meter("inodes.available", "inode", "Files and folders that users may still make.")
 IMAGES = frozenset(("squashfs", "erofs", "iso9660", "udf"))
 """Kinds that are written once and always full."""
-LOCAL = frozenset(("ext2", "ext3", "ext4", "xfs", "vfat", "tmpfs"))
+LOCAL = frozenset(("ext2", "ext3", "ext4", "xfs", "vfat"))
 """Kinds whose size the kernel tells from memory: a thread of its own costs more than the question."""
 PATIENCE = 2.0
 """Seconds that one file system may take to answer; the kernel answers from memory, in microseconds."""
@@ -144,6 +144,8 @@ class FileSystemPollster(Pollster):
         self._asker: Asker | None = None
         self._hanging: dict[str, threading.Thread] = {}
         self._unreadable: set[str] = set()
+        self._stale = False
+        """Whether the mounts changed since they were listed: it is told once only."""
         try:
             self._mounts_changed = MountWatch() if mounts_changed is None else mounts_changed
             self._found = _on_disks(host, partitions())
@@ -158,8 +160,10 @@ class FileSystemPollster(Pollster):
         :raises Unavailable: after the samples of the others, naming those that could not be read
         """
         with self._lock:
-            if self._mounts_changed():
+            self._stale = self._mounts_changed() or self._stale
+            if self._stale:
                 self._found = _on_disks(self._host, self._partitions())
+                self._stale = False
             found = self._found
             answers = _answers(self._statvfs, [mounted.mountpoint for mounted in found if mounted.local])
             answers |= self._ask([mounted.mountpoint for mounted in found if not mounted.local])

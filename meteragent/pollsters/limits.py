@@ -11,7 +11,7 @@ LONGEST_TIMEOUT = 86400
 OPTS = [
     cfg.IntOpt(
         "batch_size",
-        default=10_000,
+        default=20_000,
         min=1,
         max=1_000_000,
         help="Samples that are journaled in one transaction at most.",
@@ -52,7 +52,7 @@ OPTS = [
 class Limits(msgspec.Struct, frozen=True):
     """The bounds of a poll, as the options above explain them."""
 
-    batch_size: int = 10_000
+    batch_size: int = 20_000
     batch_bytes: int = 8 << 20
     timeout: float | None = None
     """Seconds."""

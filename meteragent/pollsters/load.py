@@ -3,7 +3,7 @@
 import functools
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from meteragent.clock import SECOND, iso
@@ -38,7 +38,7 @@ class LoadPollster(Pollster):
 
     default_discovery = "local_host"
     declares = (*LOADS, THREADS, UPTIME)
-    meters: Sequence[str] = tuple(meter.name for meter in declares)
+    meters = tuple(meter.name for meter in declares)
 
     def __init__(self, host: str, proc: str = "/proc", uptime: Callable[[], float] = since_boot) -> None:
         """
@@ -47,13 +47,11 @@ class LoadPollster(Pollster):
         """
         self._host, self._uptime, self._path = host, uptime, os.path.join(proc, "loadavg")
         self._boot = _boot(proc)
-        self.lacking: dict[str, str] = {}
         try:
             table(self._path)
         except OSError as error:
             reason = f"{self._path}: {error.strerror}"
-            self.lacking = {meter.name: reason for meter in (*LOADS, THREADS)}
-            self.meters = (UPTIME.name,)
+            self._lack({meter.name: reason for meter in (*LOADS, THREADS)})
 
     def get_samples(self, resources: list[Any]) -> Iterator[Sample]:  # noqa: ARG002  always this machine
         """Yield one sample a meter; the resource is the host."""

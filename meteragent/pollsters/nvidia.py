@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import logging
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -34,6 +35,8 @@ CORRECTED = _meter(
 UNCORRECTED = _meter("errors.uncorrected", "error", "Memory errors that lost what was there.", "cumulative")
 USER_MEMORY = _meter("user.memory", "B", "Memory that the programs of a user have taken.", resource=USER)
 USER_PROCESSES = _meter("user.processes", "process", "Processes of a user that use the GPU.", resource=USER)
+
+LOG = logging.getLogger(__name__)
 
 Volumes = Iterator[tuple[Meter, int | float]]
 
@@ -79,21 +82,36 @@ class NvidiaPollster(Pollster):
             nvml.NVMLError_NoPermission,
             nvml.NVMLError_FunctionNotFound,
         )
+        self._gpus: list[Gpu] = []
+        # of users there may be none at this moment
+        present = self._find() | {USER_MEMORY, USER_PROCESSES}
+        self._lack(
+            {meter.name: "no GPU of this machine tells it" for meter in self.declares if meter not in present}
+        )
+
+    def _find(self) -> set[Meter]:
+        """Look for the GPUs, and for the meters that any of them tells; one at fault is left out.
+
+        :raises PluginUnavailable: when none is left
+        """
+        nvml, present, faults = self._nvml, set[Meter](), list[str]()
         try:
             nvml.nvmlInit()
-            self._gpus = [self._gpu(number) for number in range(nvml.nvmlDeviceGetCount())]
-            present = {meter for gpu in self._gpus for meter, _ in self._volumes(gpu.handle)}
+            count = nvml.nvmlDeviceGetCount()
         except nvml.NVMLError as error:
             raise PluginUnavailable(f"NVIDIA's driver does not answer: {error}") from None
+        for number in range(count):
+            try:
+                gpu = self._gpu(number)
+                present |= {meter for meter, _ in self._volumes(gpu.handle)}
+                self._gpus.append(gpu)
+            except nvml.NVMLError as error:
+                faults.append(f"GPU {number}: {error}")
         if not self._gpus:
-            raise PluginUnavailable("NVIDIA's driver knows of no GPU")
-        present |= {USER_MEMORY, USER_PROCESSES}  # of which there may be none at this moment
-        self.lacking = {
-            meter.name: "no GPU of this machine tells it"
-            for meter in NvidiaPollster.declares
-            if meter not in present
-        }
-        self.meters = tuple(name for name in NvidiaPollster.meters if name not in self.lacking)
+            raise PluginUnavailable("; ".join(faults) or "NVIDIA's driver knows of no GPU")
+        for fault in faults:
+            LOG.warning("%s; it is not metered until the agent starts again", fault)
+        return present
 
     def _gpu(self, number: int) -> Gpu:
         nvml = self._nvml

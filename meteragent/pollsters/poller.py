@@ -31,9 +31,9 @@ def matching(source: PollingSource, pollsters: Mapping[str, Any]) -> dict[str, A
 class Poller:
     """Polls the pollsters of one polling source.
 
-    Life: constructed, ``poll`` once for each tick from one thread at a time, ``close``. Each
-    pollster runs in a daemon thread of its own. The same with a ``Collected`` in the journal's place
-    polls without storing anything.
+    Life: constructed, ``poll`` once for each tick from one thread at a time, ``close``. Calls run in
+    daemon threads that other calls use before and after them. The same with a ``Collected`` in the
+    journal's place polls without storing anything.
     """
 
     def __init__(

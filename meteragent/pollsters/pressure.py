@@ -45,7 +45,7 @@ class PressurePollster(Pollster):
         :raises PluginUnavailable: when the kernel tells nothing of it
         """
         self._host, self._proc = host, proc
-        self.lacking: dict[str, str] = {}
+        lacking: dict[str, str] = {}
         self._tables = {}
         for area, lines in LINES.items():
             path = os.path.join(proc, "pressure", area)
@@ -53,12 +53,12 @@ class PressurePollster(Pollster):
                 table(path)
             except OSError as error:  # not supported is told by the open or by the read
                 reason = f"{path}: {error.strerror}"
-                self.lacking |= {meter.name: reason for both in lines.values() for meter in both}
+                lacking |= {meter.name: reason for both in lines.values() for meter in both}
             else:
                 self._tables[path] = lines
         if not self._tables:
             raise PluginUnavailable(f"this kernel does not tell of pressure: {reason}")
-        self.meters = tuple(name for name in PressurePollster.meters if name not in self.lacking)
+        self._lack(lacking)
 
     def get_samples(self, resources: list[Any]) -> Iterator[Sample]:  # noqa: ARG002  always this machine
         """Yield two samples a line; the resource is the host."""

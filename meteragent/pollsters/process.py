@@ -93,7 +93,7 @@ class ProcessPollster(Pollster):
         states = dict.fromkeys(STATES, 0)
         users: dict[int, list[int]] = {}
         with self._lock:
-            seen, before = {}, self._seen
+            seen, taken, before = {}, self._taken.copy(), self._seen
             for process, uid, fields in self._read():
                 state = fields[0]
                 states[ALIKE.get(state, state)] += 1
@@ -105,8 +105,8 @@ class ProcessPollster(Pollster):
                 if before is not None:  # what was taken before the first poll is not the agent's to tell
                     start, earlier = before.get(process, (b"", 0))
                     grown = time - earlier if start == fields[19] else time
-                    self._taken[uid] = self._taken.get(uid, 0) + max(grown, 0)
-            self._seen, taken = seen, self._taken.copy()
+                    taken[uid] = taken.get(uid, 0) + max(grown, 0)
+            self._seen, self._taken = seen, taken  # both or, where a process cannot be read, neither
         yield COUNT.sample(sum(states.values()), self._host)
         for letter, count in states.items():
             yield STATES[letter].sample(count, self._host)

@@ -148,7 +148,7 @@ class Round:
         """A call has a block full."""
         if block is not None and block.call in self._open:
             self._take(block.call, block.yielded)
-            block.call.make_room()
+            block.call.make_room(block)
 
     def _settle(self) -> None:
         """See which calls have ended."""

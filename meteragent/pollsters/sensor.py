@@ -53,10 +53,7 @@ class SensorPollster(Pollster):
         present = {sensor.meter for sensor in self._sensors}
         if not present:
             raise PluginUnavailable(f"no sensor in {self._chips} and no battery in {self._supplies}")
-        self.lacking = {
-            meter.name: "this machine shows none" for meter in SensorPollster.declares if meter not in present
-        }
-        self.meters = tuple(name for name in SensorPollster.meters if name not in self.lacking)
+        self._lack({meter.name: "this machine shows none" for meter in self.declares if meter not in present})
 
     def get_samples(self, resources: list[Any]) -> Iterator[Sample]:  # noqa: ARG002  always this machine
         """Yield what each sensor says; the resource is the sensor or the battery."""

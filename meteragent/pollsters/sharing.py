@@ -1,6 +1,5 @@
 """Sees that a resource which two polling sources give to one pollster for the same meters is polled once."""
 
-from collections import Counter
 from collections.abc import Iterable
 
 Seat = tuple[int, str, frozenset[str]]
@@ -17,18 +16,11 @@ class Sharing:
     """
 
     def __init__(self) -> None:
-        self._members: Counter[Seat] = Counter()
         self._owners: dict[Seat, dict[str, str]] = {}
-
-    def join(self, seat: Seat) -> None:
-        """Say that one more source may poll; before the first poll."""
-        self._members[seat] += 1
-        self._owners.setdefault(seat, {})
 
     def leave(self, seat: Seat, source: str) -> None:
         """Say that a source polls no more, and let go of what it had to poll."""
-        self._members[seat] -= 1
-        owners = self._owners[seat]
+        owners = self._owners.get(seat, {})
         for key in [key for key, owner in owners.copy().items() if owner == source]:
             owners.pop(key, None)
 
@@ -39,9 +31,7 @@ class Sharing:
         :param before: those it had to poll the last time; what is no longer given is let go
         """
         keys = set(keys)
-        if self._members[seat] < 2:
-            return keys
-        owners = self._owners[seat]
+        owners = self._owners.setdefault(seat, {})
         for key in before - keys:
             if owners.get(key) == source:
                 del owners[key]

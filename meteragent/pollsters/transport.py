@@ -125,12 +125,13 @@ class TransportPollster(Pollster):
             else:
                 self._tables.append((path, read))
         known = self._fields()
-        self.lacking = {
-            meter.name: f"the tables in {net} have no {field} of {protocol}"
-            for meter, (protocol, field) in METERED.items()
-            if (protocol, field) not in known
-        }
-        self.meters = tuple(name for name in TransportPollster.meters if name not in self.lacking)
+        self._lack(
+            {
+                meter.name: f"the tables in {net} have no {field} of {protocol}"
+                for meter, (protocol, field) in METERED.items()
+                if (protocol, field) not in known
+            }
+        )
         self._metered = [
             (meter, key, page if key[1] == "mem" else 1) for meter, key in METERED.items() if key in known
         ]

@@ -13,9 +13,10 @@ from typing import Any
 import msgspec
 
 from meteragent.errors import ConfigError, Unavailable
-from meteragent.plain import without_password
+from meteragent.plain import reason_of, without_password
 from meteragent.publishers.base import Publisher, State
 from meteragent.sample import Sample
+from meteragent.typed import known
 from meteragent.wire import lines
 
 LOG = logging.getLogger(__name__)
@@ -31,6 +32,9 @@ class Place(msgspec.Struct):
     offset: int
     tail: str
     """The bytes before it, in hexadecimal digits."""
+
+
+known(Place)
 
 
 class FilePublisher(Publisher):
@@ -85,7 +89,7 @@ class FilePublisher(Publisher):
             ) from None
         except OSError as error:
             self.close()
-            raise Unavailable(f"{self.path}: {error.strerror or error}") from error
+            raise Unavailable(f"{self.path}: {reason_of(error)}") from error
         tail = (bytes.fromhex(place.tail) + data)[-TAIL:]
         state.update(inode=place.inode, offset=place.offset + len(data), tail=tail.hex())
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -159,3 +160,24 @@ def test_one_that_answers_from_memory_is_asked_in_the_same_thread() -> None:
     assert immediate.thread is threading.current_thread()
     immediate.resources = (ValueError("no"),)
     assert discoverer.discover(["d"], {}).problems == ["discovery 'd': ValueError: no"]
+
+
+def test_no_password_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither of a URL nor in what is raised, as problems go into the store; the discovery is given it."""
+    caplog.set_level("INFO")
+    url = "//u:hunter2@h/x"
+    asked = ListDiscovery("r", ValueError(f"http:{url} is gone"))
+    discoverer = Discoverer({"d": asked, "slow": Sleepy("r")})
+    cache: dict[Any, Any] = {("discovery", f"slow:{url}"): SimpleQueue()}
+
+    problems = discoverer.discover([f"none:{url}", f"d:{url}"], {}).problems
+    problems += discoverer.discover([f"slow:{url}"], cache, 0.01).problems
+    asked.resources = ("r",)
+    discoverer.discover([f"d:{url}"], {})
+
+    assert asked.asked == ["u:hunter2@h/x"] * 2
+    assert [problem.split(": ")[0] for problem in problems] == [
+        f"discovery '{name}://u:***@h/x'" for name in ("none", "d", "slow")
+    ]
+    assert "hunter2" not in f"{problems} {caplog.text}"
+    discoverer.close()

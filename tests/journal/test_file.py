@@ -275,13 +275,13 @@ def test_what_the_file_system_says_is_unavailable(tmp_path: Path) -> None:
     journal.append(batch(20))
     for name in ("journal.db", "journal.db-wal", "journal.db-shm"):
         (folder / name).unlink()
-    with pytest.raises(Unavailable, match=r"journal\.db: No such file or directory"):
+    with pytest.raises(Unavailable, match=r"journal\.db: no such file or directory"):
         journal.append(batch(1))
-    with pytest.raises(Unavailable, match=r"journal\.db: No such file or directory"):
+    with pytest.raises(Unavailable, match=r"journal\.db: no such file or directory"):
         publish(journal, row, refusals=20)
     folder.rmdir()
     (tmp_path / "state").write_text("no folder")
-    with pytest.raises(Unavailable, match=r"journal\.db: Not a directory"):
+    with pytest.raises(Unavailable, match=r"journal\.db: not a directory"):
         journal.append(batch(1))
     journal.close()
 

@@ -222,10 +222,10 @@ def test_another_process_that_holds_the_file_is_unavailable_not_fatal(
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     """A missing folder, a folder as file: one line each."""
-    with pytest.raises(Unavailable, match=r"nowhere/journal.db: cannot be opened: No such file"):
+    with pytest.raises(Unavailable, match=r"nowhere/journal.db: cannot be opened: no such file"):
         Journal(tmp_path / "nowhere" / "journal.db")
     (tmp_path / "journal.db").mkdir()
-    with pytest.raises(Unavailable, match="Is a directory"):
+    with pytest.raises(Unavailable, match="is a directory"):
         Journal(tmp_path / "journal.db")
 
 

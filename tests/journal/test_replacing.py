@@ -75,3 +75,11 @@ def test_what_the_backup_lacks_is_only_put_aside(path: Path, source: Path) -> No
     source.unlink()
     assert list(replaced(path, source, SUFFIXES, nothing, ".old")) == []
     assert texts(path.parent) == {"it.old": "old", "it-wal.old": "old log"}
+
+
+def test_a_part_that_a_killed_restore_left_is_taken_for_nothing(path: Path, source: Path) -> None:
+    """A backup without such a file leaves none, and not half of another."""
+    source.unlink()
+    path.with_name("it.restoring").write_text("half")
+    assert list(replaced(path, source, SUFFIXES, nothing, ".old")) == []
+    assert texts(path.parent) == {"it.old": "old", "it-wal.old": "old log"}

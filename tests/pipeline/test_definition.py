@@ -191,10 +191,10 @@ def test_a_publisher_is_read_as_a_url(written: str, url: str) -> None:
 )
 def test_no_message_tells_a_password(publishers: Any) -> None:
     """Neither an error nor a warning, wherever the URL stands."""
-    document = text(sink={"publishers": publishers})
-    _, whole = read(document, "p.yaml")
-    told = [str(each) for each in (*whole.document.faults, *whole.document.remarks)]
-    told += [each.value for each in (*whole.document.faults, *whole.document.remarks)]
+    written = text(sink={"publishers": publishers})
+    *_, document = read(written, "p.yaml")
+    told = [str(each) for each in (*document.faults, *document.remarks)]
+    told += [each.value for each in (*document.faults, *document.remarks)]
     assert "ann:***@" in str(told) or "is no URL" in str(told)
     assert not any(part in each for each in told for part in ("hush", "hu/", "sh@", "mum"))
 
@@ -246,16 +246,16 @@ def test_max_lag_is_bytes() -> None:
 def test_what_is_odd_but_harmless_is_warned_of(written: str, told: str) -> None:
     """The warning names the line."""
     _, warnings = parse(written, "p.yaml")
-    assert any(told in warning for warning in warnings)
-    assert all(warning.startswith("p.yaml:") for warning in warnings)
+    assert any(told in str(warning) for warning in warnings)
+    assert all(str(warning).startswith("p.yaml:") for warning in warnings)
 
 
 def test_an_empty_pipeline_is_accepted_with_warnings() -> None:
     """As the ancestor accepts it."""
     pipeline, warnings = parse("sources: []\nsinks: {}\n", "p.yaml")
     assert (pipeline.sources, pipeline.sinks) == ([], [])
-    assert any("p.yaml:1: sources: none is named" in warning for warning in warnings)
-    assert any("p.yaml:2: sinks: none is named" in warning for warning in warnings)
+    assert any("p.yaml:1: sources: none is named" in str(warning) for warning in warnings)
+    assert any("p.yaml:2: sinks: none is named" in str(warning) for warning in warnings)
 
 
 def deviates(case: dict[str, Any]) -> bool:

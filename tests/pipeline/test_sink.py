@@ -10,7 +10,7 @@ import pytest
 from meteragent.batch import Batch, Published, Refusal
 from meteragent.errors import Unavailable
 from meteragent.journal.quarantine import Quarantine
-from meteragent.pipeline.sink import DRAIN, QUEUE
+from meteragent.pipeline.sink import DRAIN, QUEUE, QUEUED
 from tests.journal.batches import AT, batch, killed, poll, sample
 from tests.pipeline.bench import Bench, Recorder, held, times, until
 
@@ -48,6 +48,18 @@ def test_a_sink_that_lags_reads_the_journal_until_it_is_at_the_head_again(bench:
         until(lambda: sink.pending == 0)
     assert recorder.volumes == list(range(40))
     assert bench.journal.reads == reads
+
+
+def test_large_batches_wait_in_the_journal_instead_of_in_memory(bench: Bench) -> None:
+    """Those handed over have no more samples than one batch is more than the bound."""
+    recorder = Recorder()
+    sink = bench.sink(recorder)
+    for count in (1, QUEUED, 1, 1):
+        bench.journal.append(batch(count))
+    sink.start()
+    until(lambda: sink.pending == 0)
+    assert [len(call["batch"].samples) for call in recorder.calls] == [1, QUEUED, 1, 1]
+    assert bench.journal.reads == 2
 
 
 def test_a_position_says_which_batch_and_which_part_of_it(bench: Bench) -> None:
@@ -178,7 +190,8 @@ def test_what_waits_when_it_is_stopped_is_published_if_that_is_quick(bench: Benc
     slow.start()
     began = time.monotonic()
     slow.stop()
-    assert slow.wait_for_end(2)
+    while not slow.wait_for_end(0.1):
+        slow.stop()  # which gives it no more time
     # whatever is in flight at the end of that time is waited for
     assert DRAIN <= time.monotonic() - began < DRAIN + 0.5
     assert slow.pending

@@ -53,7 +53,7 @@ class Polling:
         self.collected = Collected()
         self._before = set(threading.enumerate())
         manager = Manager(conf)
-        manager.discoverer = Discoverer(discoveries or {}, conf=conf, host="web1", manager=manager)
+        manager.discoverer = Discoverer(discoveries or {}, host="web1", manager=manager)
         self.clock = clock or Clock()
         self.poller = Poller(
             source(text, name, interval), pollsters, manager, journal or self.collected,

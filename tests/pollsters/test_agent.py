@@ -1,8 +1,5 @@
 """The agent as a resource: what it tells about itself, as samples."""
 
-import pytest
-
-from meteragent.errors import PluginUnavailable
 from meteragent.figures import KINDS, Figure
 from meteragent.pollsters.agent import AgentPollster
 
@@ -32,7 +29,13 @@ def test_each_figure_is_a_sample_and_each_owner_a_resource() -> None:
     assert {each[0] for each in found} <= set(pollster.meters)
 
 
-def test_without_a_running_agent_there_is_nothing_to_tell() -> None:
-    """As for `meteragent poll`."""
-    with pytest.raises(PluginUnavailable, match="only an agent that runs"):
-        AgentPollster("here")
+def test_names_with_dots_are_no_other_resource() -> None:
+    """A dot or percent sign in the name of a polling source is written so that the name ends at its dot."""
+    owners = [("a", "b.c"), ("a.b", "c"), ("a%2Eb", "c")]
+    figures = [Figure(KINDS["pollster.samples"], 1, owner) for owner in owners]
+
+    assert [each.resource_id for each in AgentPollster("here", lambda: figures).get_samples([])] == [
+        "here.meteragent.pollster.a.b.c",
+        "here.meteragent.pollster.a%2Eb.c",
+        "here.meteragent.pollster.a%252Eb.c",
+    ]

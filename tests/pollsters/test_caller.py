@@ -191,3 +191,15 @@ def test_a_source_that_ends_leaves_its_resources_to_others() -> None:
     two.poll()
     again.poll()
     assert pollster.asked == [["b", "c"]]
+
+
+def test_a_source_that_comes_later_takes_no_resource_from_one_that_polls() -> None:
+    """As by a reload: it was alone before, and what it polls is its own nevertheless."""
+    sharing, pollster = Sharing(), ListPollster(sample())
+    one = Polling({"p": pollster}, "meters: ['*']\nresources: [a, b]", name="one", sharing=sharing)
+    one.poll()
+    two = Polling({"p": pollster}, "meters: ['*']\nresources: [b, c]", name="two", sharing=sharing)
+    pollster.asked.clear()
+    two.poll()
+    one.poll()
+    assert pollster.asked == [["c"], ["a", "b"]]

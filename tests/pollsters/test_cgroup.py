@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,9 +25,16 @@ class Tree:
         self.root, self.devices = folder / "cgroup", folder / "block"
         self.root.mkdir()
         (self.root / "cgroup.controllers").write_text("cpuset cpu io memory hugetlb pids\n")
-        (self.devices / "8:0" / "device").mkdir(parents=True)
-        (self.devices / "8:16" / "device").mkdir(parents=True)
+        self.devices.mkdir()
+        for number, name in {"8:0": "sda", "8:16": "cciss!c0d0", "11:0": "sr0"}.items():
+            self.plug(number, name)
         (self.devices / "253:0").mkdir()
+
+    def plug(self, number: str, name: str) -> None:
+        """Let a disk be there."""
+        device = self.devices.parent / "devices" / name
+        (device / "device").mkdir(parents=True)
+        (self.devices / number).symlink_to(device)
 
     def put(self, path: str, microseconds: int = 0) -> Path:
         """Let a group be there."""
@@ -41,7 +47,8 @@ class Tree:
         (folder / "io.stat").write_text(
             "8:0 rbytes=10 wbytes=20 rios=3 wios=4 dbytes=5 dios=6\n"
             "253:0 rbytes=10 wbytes=20 rios=3 wios=4 dbytes=5 dios=6\n"
-            "8:16 rbytes=1 wbytes=2 rios=3 wios=4\n"
+            "8:16 rbytes=1 wbytes=2 rios=3 wios=4 cost.usage=7\n"
+            "11:0 rbytes=1 wbytes=2 rios=3 wios=4\n"
             "7:0 \n"
         )
         return folder
@@ -60,20 +67,30 @@ def tree(tmp_path: Path) -> Tree:
 
 
 def test_yields_what_a_group_uses(tree: Tree) -> None:
-    """What a mapped device read was read from the disk below it, and counts once."""
+    """What a mapped device read was read from the disk below it, and counts once; drives are no disks."""
     samples = list(tree.pollster().get_samples(["web1"]))
 
-    assert [(s.name.removeprefix("host.cgroup."), s.type, s.unit, s.volume) for s in samples] == [
+    assert [(s.name.removeprefix("host.cgroup."), s.type, s.unit, s.volume) for s in samples[:8]] == [
         ("cpu", "cumulative", "s", 2.500001),
         ("memory", "gauge", "B", 9007199254740993),
         ("memory.swap", "gauge", "B", 4096),
         ("threads", "gauge", "thread", 7),
-        ("disk.read.bytes", "cumulative", "B", 11),
-        ("disk.write.bytes", "cumulative", "B", 22),
-        ("disk.read.requests", "cumulative", "request", 6),
-        ("disk.write.requests", "cumulative", "request", 8),
+        ("disk.read.bytes", "cumulative", "B", 10),
+        ("disk.write.bytes", "cumulative", "B", 20),
+        ("disk.read.requests", "cumulative", "request", 3),
+        ("disk.write.requests", "cumulative", "request", 4),
     ]
-    assert {sample.resource_id for sample in samples} == {"web1.cgroup./cron.service"}
+    assert [sample.volume for sample in samples[8:]] == [1, 2, 3, 4]
+    assert [(each.resource_id, dict(each.resource_metadata)) for each in samples[::4]] == [
+        ("web1.cgroup./cron.service", {"cgroup": "/cron.service", "unit": "cron.service"}),
+        *(
+            (
+                f"web1.disk.{disk}.cgroup./cron.service",
+                {"cgroup": "/cron.service", "unit": "cron.service", "device": disk},
+            )
+            for disk in ("sda", "cciss/c0d0")
+        ),
+    ]
     assert {sample.user_id for sample in samples} == {None}
 
 
@@ -114,22 +131,55 @@ def test_tells_units_containers_and_users(
     assert sample.user_id == (None if user is None else user_name(user))
 
 
-def test_what_a_disk_read_stays_when_it_is_taken_away(tree: Tree) -> None:
-    """Else the sum would fall and be taken for counters that started again; so when it comes back."""
+def reads(pollster: CgroupPollster) -> dict[str, int | float]:
+    """Bytes that the group has read from each disk."""
+    return {
+        sample.resource_id.removeprefix("web1.disk.").removesuffix(".cgroup./cron.service"): sample.volume
+        for sample in pollster.get_samples([])
+        if sample.name == "host.cgroup.disk.read.bytes"
+    }
+
+
+def test_each_disk_is_told_as_the_kernel_counts_it(tree: Tree) -> None:
+    """Whatever was polled before, and by whom: one that is taken away has no part in what others count."""
     file, pollster = tree.root / "cron.service/io.stat", tree.pollster()
     disk = "8:{} rbytes={} wbytes=0 rios=0 wios=0\n"
-    volumes: list[int | float] = []
-    for text in (
-        disk.format(0, 100) + disk.format(16, 50),
-        disk.format(0, 110),
-        disk.format(0, 120) + disk.format(16, 5),
-        disk.format(0, 120) + disk.format(16, 6),
-        "",
-    ):
-        file.write_text(text)
-        volumes += [s.volume for s in pollster.get_samples([]) if s.name == "host.cgroup.disk.read.bytes"]
+    file.write_text(disk.format(0, 100) + disk.format(16, 50))
+    assert reads(pollster) == {"sda": 100, "cciss/c0d0": 50}
 
-    assert volumes == [150, 160, 175, 176, 176]
+    (tree.devices / "8:16").unlink()
+    file.write_text(disk.format(0, 110))
+    assert reads(pollster) == {"sda": 110}
+
+    tree.plug("8:16", "sdc")
+    file.write_text(disk.format(0, 120) + disk.format(16, 5))
+    assert reads(pollster) == reads(tree.pollster()) == {"sda": 120, "sdc": 5}
+
+
+def test_a_disk_that_a_group_has_not_used_is_told(tree: Tree) -> None:
+    """What it is used for between two polls would not be seen without the first."""
+    (tree.root / "cron.service/io.stat").write_text("8:0 rbytes=1 wbytes=0 rios=0 wios=0\n")
+    assert reads(tree.pollster()) == {"sda": 1, "cciss/c0d0": 0}
+
+
+def test_kernels_that_do_not_end_lines_are_read(tree: Tree) -> None:
+    """Some tell devices without traffic in front of the next one."""
+    (tree.root / "cron.service/io.stat").write_text("7:1 7:0 8:0 rbytes=1 wbytes=0 rios=0 wios=0\n8:16 ")
+    assert reads(tree.pollster()) == {"sda": 1, "cciss/c0d0": 0}
+
+
+def test_a_poll_that_ends_early_leaves_nothing(tree: Tree) -> None:
+    """Else groups that are gone would be remembered, one more each time."""
+    pollster = tree.pollster()
+    list(pollster.get_samples([]))
+    before = repr(vars(pollster))
+    tree.put("brief.service")
+    samples = iter(pollster.get_samples([]))
+    for _ in range(20):  # of the 24 there are
+        next(samples)
+    del samples
+
+    assert repr(vars(pollster)) == before
 
 
 def test_a_group_that_is_made_again_counts_anew(tree: Tree) -> None:
@@ -139,16 +189,14 @@ def test_a_group_that_is_made_again_counts_anew(tree: Tree) -> None:
     shutil.rmtree(tree.root / "cron.service")
     list(pollster.get_samples([]))
     (tree.put("cron.service") / "io.stat").write_text("8:0 rbytes=1 wbytes=0 rios=0 wios=0\n")
-    found = {sample.name: sample.volume for sample in pollster.get_samples([])}
-
-    assert found["host.cgroup.disk.read.bytes"] == 1
+    assert reads(pollster) == {"sda": 1, "cciss/c0d0": 0}
 
 
 def test_groups_are_metered_down_to_a_depth(tree: Tree) -> None:
     """What is below is part of the group above it anyway."""
     tree.put("a/b/c/d")
     tree.put("a/b/c/d/e")
-    found = {sample.resource_id for sample in tree.pollster().get_samples([])}
+    found = {sample.resource_id for sample in tree.pollster().get_samples([]) if ".disk." not in sample.name}
 
     assert found == {"web1.cgroup./cron.service", "web1.cgroup./a/b/c/d"}
 
@@ -158,7 +206,7 @@ def test_too_many_groups_are_told(tree: Tree) -> None:
     tree.put("other.service")
     samples = tree.pollster(limit=1).get_samples([])
 
-    assert len([next(samples) for _ in range(8)]) == 8
+    assert len([next(samples) for _ in range(12)]) == 12
     with pytest.raises(Unavailable, match="more than the 1 control groups that are metered"):
         next(samples)
 
@@ -166,11 +214,11 @@ def test_too_many_groups_are_told(tree: Tree) -> None:
 def test_groups_come_go_and_lack_files(tree: Tree) -> None:
     """A group that is gone yields nothing, one without a controller the rest, at any moment of a poll."""
     pollster = tree.pollster()
-    assert len(list(pollster.get_samples([]))) == 8
+    assert len(list(pollster.get_samples([]))) == 12
     folder = tree.put("z.service")
     (folder / "memory.swap.current").unlink()
     (folder / "io.stat").unlink()
-    assert len(list(pollster.get_samples([]))) == 8 + 3
+    assert len(list(pollster.get_samples([]))) == 12 + 3
     samples = pollster.get_samples([])
     next(samples)
     shutil.rmtree(tree.root / "cron.service")
@@ -196,6 +244,15 @@ def test_lacks_what_has_no_controller(tree: Tree) -> None:
     assert [sample.name for sample in pollster.get_samples([])] == list(pollster.meters)
     assert pollster.lacking["host.cgroup.memory"] == f"{tree.root} has no controller memory"
     assert {*pollster.meters, *pollster.lacking} == set(CgroupPollster.meters)
+
+
+def test_lacks_the_traffic_of_disks_that_are_not_listed(tree: Tree) -> None:
+    """As within a container that is shown no devices."""
+    shutil.rmtree(tree.devices)
+    pollster = tree.pollster()
+
+    assert len(list(pollster.get_samples([]))) == 4
+    assert pollster.lacking["host.cgroup.disk.read.bytes"] == f"{tree.devices} is not there"
 
 
 def test_disables_itself_without_version_2(tmp_path: Path) -> None:
@@ -233,27 +290,3 @@ def test_counts_the_time_of_a_process_that_ended() -> None:
         }
 
     assert samples["host.cgroup.cpu"] >= 0.1
-
-
-def test_polls_at_once_take_no_read_for_a_fall(tree: Tree) -> None:
-    """Two polling sources may read the same group while it grows; none of it counts twice."""
-    file, pollster = tree.root / "cron.service/io.stat", tree.pollster()
-    file.write_text("")
-    stop = threading.Event()
-
-    def poll() -> None:
-        while not stop.is_set():
-            list(pollster.get_samples([]))
-
-    others = [threading.Thread(target=poll) for _ in range(2)]
-    for other in others:
-        other.start()
-    for read in range(300):
-        (tree.root / "next").write_text(f"8:0 rbytes={read} wbytes=0 rios=0 wios=0\n")
-        (tree.root / "next").rename(file)
-    stop.set()
-    for other in others:
-        other.join()
-    found = {sample.name: sample.volume for sample in pollster.get_samples([])}
-
-    assert found["host.cgroup.disk.read.bytes"] == 299

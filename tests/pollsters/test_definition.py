@@ -44,7 +44,7 @@ def refusal(text: str) -> str:
 def warning(text: str) -> str:
     """The one warning that a text gives."""
     (told,) = parse(text, "p.yaml")[1]
-    return told
+    return str(told)
 
 
 def test_entries_come_in_their_order_and_without_warning() -> None:
@@ -184,7 +184,7 @@ sources:
 def test_two_sources_of_one_name_are_warned_of() -> None:
     """With the line of the first."""
     _, warnings = parse(NAMESAKES, "p.yaml")
-    assert warnings == [
+    assert [str(warning) for warning in warnings] == [
         "p.yaml:4: source 's': name: stands at line 2 already; they run as one",
         "p.yaml:5: source 's': name: stands at line 2 already; "
         "they run as one where their intervals are equal",
@@ -250,7 +250,7 @@ def test_any_structure_is_read_or_refused(value: Any) -> None:
         sources, warnings = parse(yaml.safe_dump(value), "p.yaml")
     except ConfigError:
         return
-    assert all(warning.startswith("p.yaml:") for warning in warnings)
+    assert all(str(warning).startswith("p.yaml:") for warning in warnings)
     names = [one.name for one in merged(sources)]
     assert len(set(names)) == len(names)
     for one in sources:

@@ -198,6 +198,24 @@ def test_one_that_may_not_be_read_is_said_once(caplog: pytest.LogCaptureFixture)
     assert caplog.messages == ["file system /root/x is not metered: permission denied"]
 
 
+def test_mounts_that_could_not_be_listed_are_listed_at_the_next_poll() -> None:
+    """The kernel tells a change once; what was unmounted must not be told by the folder below it."""
+    table, changes = [Mounted("/dev/a", "/"), Mounted("/dev/b", "/gone")], iter([True, False, False])
+    faults = [None, OSError(errno.EMFILE, os.strerror(errno.EMFILE)), None]
+
+    def partitions() -> list[Mounted]:
+        fault = faults.pop(0)
+        if fault is not None:
+            raise fault
+        return list(table)
+
+    polled = FileSystemPollster("web1", partitions, lambda _: answer(), lambda: next(changes))
+    del table[1]
+    with pytest.raises(OSError, match="Too many open files"):
+        resources(polled.get_samples([]))
+    assert resources(polled.get_samples([])) == ["web1.fs./"]
+
+
 def test_lists_mounts_again_only_when_they_changed() -> None:
     """A mount shows at the next poll; without one the table is not read."""
     table, changes, read = [Mounted("/dev/a", "/")], iter([False, True, False]), [0]

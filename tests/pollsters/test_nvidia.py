@@ -111,6 +111,27 @@ def test_a_gpu_at_fault_is_named_after_the_others(nvml: Played, proc: str) -> No
     assert {sample.resource_id for sample in samples} == {SECOND, f"{SECOND}.user.unknown"}
 
 
+@pytest.mark.parametrize("key", ["nvmlDeviceGetHandleByIndex(1)", "nvmlDeviceGetUUID(GPU1)"])
+def test_a_gpu_at_fault_at_the_start_costs_no_other(
+    nvml: Played, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is named in the log."""
+    nvml.answers[key] = {"raises": "NVMLError_GpuIsLost", "text": "GPU is lost"}
+    samples = list(NvidiaPollster("web1", nvml).get_samples([]))
+
+    assert {sample.resource_id.partition(".user.")[0] for sample in samples} == {FIRST}
+    assert caplog.messages == ["GPU 1: GPU is lost; it is not metered until the agent starts again"]
+
+
+def test_disables_itself_when_all_gpus_are_at_fault(nvml: Played) -> None:
+    """Each with its reason."""
+    for number in (0, 1):
+        key = f"nvmlDeviceGetHandleByIndex({number})"
+        nvml.answers[key] = {"raises": "NVMLError_GpuIsLost", "text": "GPU is lost"}
+    with pytest.raises(PluginUnavailable, match=r"^GPU 0: GPU is lost; GPU 1: GPU is lost$"):
+        NvidiaPollster("web1", nvml)
+
+
 @pytest.mark.parametrize(
     ("key", "answer", "told"),
     [

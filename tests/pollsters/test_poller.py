@@ -85,6 +85,57 @@ def test_a_pollster_that_yields_for_ever_fills_no_memory() -> None:
     assert furthest < 10_000
 
 
+def test_a_pollster_yields_the_next_batch_while_one_is_written() -> None:
+    """Else it would stand still whenever the journal waits for the disk."""
+    yielded = 0
+    seen: list[int] = []
+
+    def many(_: list[Any]) -> Iterator[Sample]:
+        nonlocal yielded
+        for number in range(18_000):
+            yielded += 1
+            yield sample(volume=number)
+
+    def journal(batch: Batch, refused: list[Refused], read: int) -> Batch:
+        until = time.monotonic() + 5
+        while yielded < min(6000 * (len(seen) + 2), 18_000) and time.monotonic() < until:
+            time.sleep(0.001)
+        seen.append(yielded)
+        return polling.collected(batch, refused, read)
+
+    polling = Polling({"many": CallPollster(many)}, limits=Limits(batch_size=6000), journal=journal)
+
+    polling.poll()
+
+    assert [taken >= least for taken, least in zip(seen, (12_000, 18_000, 18_000), strict=True)] == [True] * 3
+
+
+def test_a_pollster_is_not_far_ahead_with_large_metadata() -> None:
+    """What waits for the journal is bounded by its bytes, too, whatever a batch may hold."""
+    yielded = taken = furthest = 0
+
+    def heavy(_: list[Any]) -> Iterator[Sample]:
+        nonlocal yielded
+        for number in range(60):
+            yielded += 1
+            yield sample(volume=number, resource_metadata={"text": "x" * (1 << 19), "number": number})
+
+    def journal(batch: Batch, refused: list[Refused], read: int) -> Batch:
+        nonlocal furthest, taken
+        time.sleep(0.02)
+        furthest = max(furthest, yielded - taken)
+        taken += len(batch.samples)
+        return polling.collected(batch, refused, read)
+
+    limits = Limits(batch_size=1_000_000, batch_bytes=4 << 20)
+    polling = Polling({"heavy": CallPollster(heavy)}, limits=limits, journal=journal)
+
+    polling.poll()
+
+    assert (polling.row("heavy").outcome, taken) == ("complete", 60)
+    assert furthest <= 8 + 2 * 6, "those of a batch, and of the blocks that it may be ahead"
+
+
 def test_what_a_slow_pollster_yields_is_journaled_meanwhile() -> None:
     """Half a second after it came, a sample is journaled although its pollster goes on."""
     seen: list[tuple[int, list[Begun]]] = []

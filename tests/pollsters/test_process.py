@@ -141,6 +141,24 @@ def test_a_poll_that_fails_tells_no_time_twice(proc: Proc) -> None:
     assert polled(pollster)["user.cpu", ME] == 0.05
 
 
+def test_a_poll_that_fails_half_way_counts_nothing_twice(proc: Proc) -> None:
+    """What processes that were read before took is told by the next poll, once."""
+    pollster = ProcessPollster("web1", str(proc.folder), ticks=100)
+    polled(pollster)
+    proc.put(1, time=200, pages=3)
+    proc.put(7, time=150, start=5, pages=4)
+    last = [name for name in os.listdir(proc.folder) if name.isdigit()][-1]
+    stat = proc.folder / last / "stat"
+    stat.rename(proc.folder / "kept")
+    stat.mkdir()
+    with pytest.raises(IsADirectoryError):
+        polled(pollster)
+    stat.rmdir()
+    (proc.folder / "kept").rename(stat)
+
+    assert polled(pollster)["user.cpu", ME] == 2.0
+
+
 def test_too_many_processes_are_told(proc: Proc) -> None:
     """Rather than a part of them as if it were all."""
     pollster = ProcessPollster("web1", str(proc.folder), limit=1)

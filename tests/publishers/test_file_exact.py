@@ -240,7 +240,7 @@ def test_what_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"sub/samples\.jsonl: its folder does not exist; make it"):
         publisher.publish(batch(1).samples, state)
     path.mkdir(parents=True)
-    with pytest.raises(Unavailable, match="Is a directory"):
+    with pytest.raises(Unavailable, match="is a directory"):
         publisher.publish(batch(1).samples, state)
     path.rmdir()
     os.mkfifo(path)
@@ -265,7 +265,7 @@ def test_a_device_or_pipe_is_refused_at_the_start(tmp_path: Path, name: str) -> 
 def test_a_name_that_cannot_be_looked_at_is_told_when_it_is_used(tmp_path: Path) -> None:
     """The agent starts, since that may be mended meanwhile."""
     publisher = FilePublisher(f"file:{'x' * 300}", tmp_path)
-    with pytest.raises(Unavailable, match="File name too long"):
+    with pytest.raises(Unavailable, match="file name too long"):
         publisher.publish(batch(1).samples, Kept())
 
 
@@ -324,7 +324,7 @@ def test_another_batch_takes_the_place_of_one_that_did_not_count(
 def _write_to_read_only(folder: Path) -> None:
     os.setgid(65534)
     os.setuid(65534)
-    with pytest.raises(Unavailable, match=r"samples\.jsonl: Permission denied"):
+    with pytest.raises(Unavailable, match=r"samples\.jsonl: permission denied"):
         FilePublisher("file:samples.jsonl", folder).publish(batch(1).samples, Kept())
 
 
@@ -333,7 +333,7 @@ def test_a_read_only_folder_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir(mode=0o555)
     if os.getuid():
-        with pytest.raises(Unavailable, match="Permission denied"):
+        with pytest.raises(Unavailable, match="permission denied"):
             FilePublisher("file:samples.jsonl", folder).publish(batch(1).samples, Kept())
         return
     for parent in (folder, *folder.parents):
@@ -365,7 +365,7 @@ def test_a_full_disk_leaves_no_torn_line(
     state = state.moved()
     request.getfixturevalue("limit")
     for _ in range(2):
-        with pytest.raises(Unavailable, match="File too large"):
+        with pytest.raises(Unavailable, match="file too large"):
             publisher.publish(batch(10, 4).samples, state)
         assert volumes(path) == [0, 1, 2, 3]
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -8,6 +8,7 @@ import msgspec
 
 from meteragent.plain import printable, without_password
 from meteragent.selection import Selection
+from meteragent.typed import known
 
 _LABEL = re.compile(r"\{(\w+)\}")
 
@@ -21,6 +22,9 @@ class _Written(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     meters: list[str] = msgspec.field(default_factory=lambda: ["*"])
     timeout: float = 5.0
     bearer_token_file: str = ""
+
+
+known(_Written)
 
 
 class Endpoint:
@@ -55,6 +59,10 @@ class Endpoint:
         name = _LABEL.sub(lambda found: known.get(found[1], ""), self._resource)
         rest = ",".join(f"{key}={_quoted(known[key])}" for key in sorted(known.keys() - self._taken))
         return f"{name}{{{rest}}}" if rest else name
+
+    def late(self) -> ValueError:
+        """What is to be raised when it did not answer in time."""
+        return ValueError(f"{self.shown}: not finished after {self.timeout:g} s")
 
     def owner(self, labels: Mapping[str, str]) -> tuple[str | None, str | None]:
         """Project and user of a series, None where its labels do not tell."""

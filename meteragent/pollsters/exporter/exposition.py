@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 OPENMETRICS = "application/openmetrics-text"
-_CUMULATIVE = frozenset(("_bucket", "_count", "_sum", "_total", "_gcount", "_gsum"))
+_CUMULATIVE = frozenset(("_bucket", "_count", "_sum"))
 _COUNTS = frozenset(("_bucket", "_count", "_gcount"))
 """Of these a unit tells what was observed, not what is counted."""
 _UNITS = {
@@ -31,7 +31,7 @@ class Reading(NamedTuple):
     type: str
     unit: str
     labels: dict[str, str]
-    volume: float
+    volume: int | float
 
 
 def readings(text: str, content_type: str) -> Iterator[Reading]:
@@ -50,11 +50,18 @@ def readings(text: str, content_type: str) -> Iterator[Reading]:
         from prometheus_client.parser import text_string_to_metric_families
     for family in text_string_to_metric_families(text):  # type: ignore[no-untyped-call]
         for sample in family.samples:
-            volume = float(sample.value)
+            volume = _volume(sample.value)
             if math.isfinite(volume) and not sample.name.endswith("_created"):
                 suffix = sample.name.removeprefix(family.name)
                 kind, unit = _type(family.type, suffix), _unit(family.unit, sample.name)
                 yield Reading(sample.name, kind, "" if suffix in _COUNTS else unit, sample.labels, volume)
+
+
+def _volume(value: Any) -> int | float:
+    """A whole number of OpenMetrics as it is; one beyond 64 bits, which no sample may have, as a float."""
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**64 else float(str(value))
+    return float(value)
 
 
 def _type(family: str, suffix: str) -> str:

@@ -1,8 +1,10 @@
 """Polling exporters, by HTTP."""
 
 import base64
+import contextlib
 import gzip
 import http.server
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,8 +13,11 @@ from typing import Any
 import pytest
 
 from meteragent.errors import Unavailable
-from meteragent.pollsters.exporter.prometheus import LARGEST, PrometheusPollster
+from meteragent.pollsters.exporter.fetching import LARGEST
+from meteragent.pollsters.exporter.prometheus import PrometheusPollster
+from meteragent.pollsters.limits import Limits
 from meteragent.sample import LARGEST_METADATA, Sample
+from meteragent.testing import Polls
 
 SHOWN = b"""\
 # HELP node_cpu_seconds_total Seconds the CPUs spent in each mode.
@@ -172,8 +177,8 @@ def test_one_that_fails_costs_the_others_nothing(exporter: Exporter) -> None:
 
     assert len(samples) == 4
     assert fault == (
-        "http://127.0.0.1:1/metrics: Connection refused; "
-        "endpoint: url 'ftp://x/' is none of http://host:port/path and https://…"
+        "endpoint: url 'ftp://x/' is none of http://host:port/path and https://…; "
+        "http://127.0.0.1:1/metrics: Connection refused"
     )
 
 
@@ -182,9 +187,9 @@ def test_one_that_fails_costs_the_others_nothing(exporter: Exporter) -> None:
     [
         (shows(b"gone", 503), "answers 503 Service Unavailable"),
         (shows(b"", 302, Location="http://127.0.0.1:1/"), "answers 302 Found"),
-        (shows(b"\xff\xfe{"), "'utf-8' codec can't decode"),
-        (shows(b"<html><body>no</body></html>"), "no exposition format"),
-        (shows(b"a{b=", 200), "no exposition format"),
+        (shows(b"\xff\xfe{\n"), "'utf-8' codec can't decode"),
+        (shows(b"<html><body>no</body></html>\n"), "no exposition format"),
+        (shows(b"a{b=\n", 200), "no exposition format"),
         (shows(b"x", Content_Encoding="gzip"), "Not a gzipped file"),
     ],
 )
@@ -199,24 +204,67 @@ def test_odd_answers_are_one_clear_line(exporter: Exporter, answer: Answer, reas
     assert "\n" not in fault
 
 
-def test_a_slow_one_is_left_after_its_time(exporter: Exporter) -> None:
-    """Also when it sends a little now and then."""
+@pytest.mark.parametrize("line", [b"# slow\n", b"X-Slow: yes\r\n"])
+def test_a_slow_one_is_left_after_its_time(exporter: Exporter, line: bytes) -> None:
+    """Also when it sends a little now and then, of what it shows or of the lines before that."""
 
     def drip(handler: http.server.BaseHTTPRequestHandler) -> None:
-        shows(b"a 1\n")(handler)
-        for _ in range(100):
+        if line.startswith(b"#"):
+            shows(b"a 1\n")(handler)
+        else:
+            handler.wfile.write(b"HTTP/1.0 200 OK\r\n")
+        for _ in range(60):  # fewer lines than a head may have
             time.sleep(0.05)
             try:
-                handler.wfile.write(b"# slow\n")
+                handler.wfile.write(line)
             except OSError:
                 return
+        with contextlib.suppress(OSError):
+            handler.wfile.write(b"\r\n" if line.startswith(b"X") else b"")
 
     exporter.answer = drip
-    began = time.monotonic()
     _, fault = polled({"url": exporter.url, "timeout": 0.2})
 
     assert fault == f"{exporter.url}: not finished after 0.2 s"
-    assert time.monotonic() - began < 2
+
+
+def test_those_that_hang_cost_the_others_nothing(exporter: Exporter) -> None:
+    """However many stand before them, and however much longer than a poll they may take."""
+    with contextlib.ExitStack() as open_:
+        silent = [open_.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(8)]
+        hanging = [{"url": f"http://127.0.0.1:{each.getsockname()[1]}/", "timeout": 60} for each in silent]
+        polls = open_.enter_context(
+            Polls(PrometheusPollster(), [*hanging, exporter.url], limits=Limits(timeout=1.5))
+        )
+        assert len(polls.poll().samples) == 4
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "told"),
+    [
+        (b"Content-Length: 14", b"a_total 123", "breaks off after 11 of 14 bytes"),
+        (b"Transfer-Encoding: chunked", b"e\r\na_total 123", "breaks off before its end"),
+        (b"Transfer-Encoding: chunked", b"8\r\na_total \r\n", "breaks off before its end"),
+        (b"Connection: close", b"a_total 123", "breaks off within a line"),
+    ],
+)
+def test_a_connection_that_breaks_ends_no_number(
+    exporter: Exporter, head: bytes, body: bytes, told: str
+) -> None:
+    """What came of it is no reading, as more digits may have followed."""
+
+    def answer(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n%b\r\n\r\n%b" % (head, body))
+
+    exporter.answer = answer
+    assert polled(exporter.url) == ([], f"{exporter.url}: {told}")
+
+
+def test_the_end_that_openmetrics_tells_needs_no_line(exporter: Exporter) -> None:
+    """What ends in it is complete."""
+    exporter.answer = shows(b"a 1\n# EOF", Content_Type="application/openmetrics-text; version=1.0.0")
+    samples, fault = polled(exporter.url)
+    assert ([each.volume for each in samples], fault) == ([1], "")
 
 
 @pytest.mark.parametrize("packed", [False, True])
