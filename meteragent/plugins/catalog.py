@@ -10,11 +10,14 @@ from stevedore.named import NamedExtensionManager
 from meteragent.errors import PluginError
 
 POLLSTER, DISCOVERY, PUBLISHER, STORAGE = "pollster", "discovery", "publisher", "storage"
+NOTIFICATION, TRAIT = "notification", "trait"
 GROUPS = {
     POLLSTER: "meteragent.poll",
     DISCOVERY: "meteragent.discover",
     PUBLISHER: "meteragent.publisher",
     STORAGE: "meteragent.storage",
+    NOTIFICATION: "meteragent.notification",
+    TRAIT: "meteragent.trait",
 }
 """The entry-point group of each kind; that of a pollster goes on with its namespace."""
 
@@ -57,7 +60,8 @@ class _EntryPoints(NamedExtensionManager[Any]):
         super().__init__(group, names=[], on_missing_entrypoints_callback=None)
 
     def list_entry_points(self) -> list[importlib.metadata.EntryPoint]:
-        return list(importlib.metadata.entry_points(group=self.namespace))
+        self.found = list(importlib.metadata.entry_points(group=self.namespace))
+        return self.found
 
 
 def namespaces() -> list[str]:
@@ -86,7 +90,7 @@ def find(kind: str, namespaces: Iterable[str] = ()) -> list[Found]:
             *_origin(entry),
         )
         for name in groups
-        for entry in _EntryPoints(name).list_entry_points()
+        for entry in _EntryPoints(name).found
     }
     return sorted(found)
 

@@ -1,6 +1,7 @@
 """What a plugin of each kind must have, and its check; apart from loading, which is the same for all."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,8 +9,9 @@ import msgspec
 
 from meteragent.discovery.base import Discovery
 from meteragent.errors import PluginError
+from meteragent.notifications.base import PRIORITIES, Handler
 from meteragent.plugins.bind import bind
-from meteragent.plugins.catalog import DISCOVERY, POLLSTER, PUBLISHER, STORAGE
+from meteragent.plugins.catalog import DISCOVERY, NOTIFICATION, POLLSTER, PUBLISHER, STORAGE
 from meteragent.pollsters.base import Pollster
 from meteragent.publishers.base import Publisher
 from meteragent.storage.base import StorageDriver
@@ -42,6 +44,24 @@ def _meters(plugin: Any) -> None:
     discovery = getattr(plugin, "default_discovery", None)
     if discovery is not None and not isinstance(discovery, str):
         raise PluginError(f"wanted default_discovery: text or None; found {discovery!r:.100}")
+
+
+def _event_types(plugin: Any) -> None:
+    """What a handler says of itself.
+
+    :raises PluginError: naming the attribute
+    """
+    types, priorities = (getattr(plugin, name, None) for name in ("event_types", "priorities"))
+    if not isinstance(types, list | tuple) or not all(isinstance(each, str | re.Pattern) for each in types):
+        raise PluginError(
+            f"wanted event_types: a list or tuple of text and regular expressions; found {types!r:.100}"
+        )
+    if not isinstance(priorities, list | tuple) or not all(each in PRIORITIES for each in priorities):
+        raise PluginError(
+            f"wanted priorities: a list or tuple, of {', '.join(PRIORITIES)}; found {priorities!r:.100}"
+        )
+    if inspect.iscoroutinefunction(plugin.convert) or inspect.isasyncgenfunction(plugin.convert):
+        raise PluginError("wanted convert: a function or generator; found an asynchronous one")
 
 
 class Contract(msgspec.Struct, frozen=True):
@@ -84,6 +104,7 @@ def _described(plugin: Any) -> str:
 
 GET_SAMPLES = ("resources", "cache", "at", "conf", "host", "log", "manager", "state")
 DISCOVER = ("param", "cache", "conf", "host", "log", "manager")
+CONVERT = ("notification", "problems")
 PUBLISH = ("samples", "batch", "position", "state")
 
 CONTRACTS = {
@@ -91,4 +112,5 @@ CONTRACTS = {
     DISCOVERY: Contract(Discovery, {"discover": DISCOVER}),
     PUBLISHER: Contract(Publisher, {"publish": PUBLISH}),
     STORAGE: Contract(StorageDriver, {}),
+    NOTIFICATION: Contract(Handler, {"convert": CONVERT}, _event_types),
 }

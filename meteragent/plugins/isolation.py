@@ -75,6 +75,7 @@ class Isolation:
         self._name, self._bound = name, bound
         self._idle: deque[_Worker] = deque() if idle is None else idle
         self._abandoned: deque[Running] = deque()
+        self._closed = False
 
     def ready(self) -> None:
         """Ask whether a call may be started.
@@ -113,6 +114,8 @@ class Isolation:
             time.sleep(0)  # it is just about to find out
         if running.followed is False and not running._worker.retired:
             self._idle.append(running._worker)
+        if self._closed:
+            self.close()
 
     def abandon(self, running: Running) -> None:
         """Stop waiting: the call runs on by itself, and its thread is not used again."""
@@ -152,9 +155,11 @@ class Isolation:
         return running
 
     def close(self) -> None:
-        """Let the idle threads end; abandoned ones are left to themselves."""
-        while self._idle:
-            self._idle.pop().retire()
+        """Let the idle threads end, and that of a call under way with it; abandoned ones are left alone."""
+        self._closed = True
+        with contextlib.suppress(IndexError):  # another thread may take them, too
+            while True:
+                self._idle.pop().retire()
 
 
 class _Worker:

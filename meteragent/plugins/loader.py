@@ -3,14 +3,15 @@
 import logging
 import signal
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 import msgspec
 from oslo_config import cfg
 
-from meteragent.documents import near
 from meteragent.errors import ConfigError, PluginError, PluginUnavailable
+from meteragent.plain import near
 from meteragent.plugins.bind import bind
 from meteragent.plugins.catalog import GROUPS, Found, find
 from meteragent.plugins.contracts import CONTRACTS
@@ -107,12 +108,50 @@ def look(found: Iterable[Found], disabled: Sequence[str] = ()) -> list[Plugin]:
     ]
 
 
+def classes(kind: str, base: type, disabled: Sequence[str] = ()) -> dict[str, Any]:
+    """The classes of the plugins of a kind, by name: what uses one makes it with parameters of its own.
+
+    One that cannot be imported, or lacks a method of the base class, is named in the log and left out.
+    """
+    found = find(kind)
+    wanted = [name for name, each in vars(base).items() if name[0] != "_" and callable(each)]
+    usable = {}
+    for each, plugin in zip(found, look(found, disabled), strict=True):
+        reason = plugin.reason
+        if plugin.state == "installed":
+            try:
+                loaded = _factory(each)
+                if not isinstance(loaded, type) or not all(hasattr(loaded, name) for name in wanted):
+                    raise PluginError(f"wanted a class with {' and '.join(wanted)}; found {loaded!r:.60}")
+                usable[each.name] = loaded
+                continue
+            except PluginError as error:
+                reason = str(error)
+            except BaseException as error:  # boundary: import of a plugin
+                if _by_user(error):
+                    raise
+                reason = one_line(error)
+        if plugin.state != "disabled":
+            LOG.warning("%s is not used: %s", each.label, reason)
+    return usable
+
+
 def load_one(kind: str, name: str, values: Mapping[str, Any], disabled: Sequence[str] = ()) -> Any:
     """The one plugin that the config asks for by name, made anew at each call.
 
     :raises ConfigError: when it is not installed or disabled; also as its constructor raises it
     :raises PluginError: when it cannot be loaded
     :raises PluginUnavailable: as it says itself
+    """
+    return make_one(find_one(kind, name, disabled), values)
+
+
+def find_one(kind: str, name: str, disabled: Sequence[str] = (), option: str = "") -> Found:
+    """Where that plugin is, which takes a look at all that are installed.
+
+    :param option: the one that names it, for messages
+    :raises ConfigError: when it is not installed or disabled
+    :raises PluginError: when there are several of its name
     """
     installed = find(kind)
     found = [each for each in installed if each.name == name and not _pattern(each, disabled)]
@@ -121,22 +160,27 @@ def load_one(kind: str, name: str, values: Mapping[str, Any], disabled: Sequence
         off = any(each.name == name for each in installed)
         why = "disabled by [plugins] disable" if off else "not installed"
         raise ConfigError(
-            f"{kind} {name!r} is {why}; installed: {names}",
+            f"{option}{': ' if option else ''}{kind} {name!r} is {why}; installed: {names}",
             suggestion="" if off else near(name, {each.name for each in installed}),
         )
     clash = _clash(found[0], found)
     if clash:
         raise PluginError(f"{found[0].label}: {clash}")
+    return found[0]
+
+
+def make_one(found: Found, values: Mapping[str, Any]) -> Any:
+    """A plugin that was found, made anew at each call; raises as ``load_one`` does."""
     try:
-        return _made(found[0], values)
+        return _made(found, values)
     except (ConfigError, PluginUnavailable):
         raise
     except PluginError as error:
-        raise PluginError(f"{found[0].label}: {error}") from None
+        raise PluginError(f"{found.label}: {error}") from None
     except BaseException as error:  # boundary: import, constructor and attributes of a plugin
         if _by_user(error):
             raise
-        raise PluginError(f"{found[0].label}: {one_line(error)}") from error
+        raise PluginError(f"{found.label}: {one_line(error)}") from error
 
 
 def _loaded(found: Found, others: Iterable[Found], values: Mapping[str, Any]) -> Plugin:
@@ -165,15 +209,29 @@ def _loaded(found: Found, others: Iterable[Found], values: Mapping[str, Any]) ->
 
 def _made(found: Found, values: Mapping[str, Any]) -> Any:
     """An instance that keeps the contract of its kind."""
-    told = "%s has not been loaded after %g s, which everything waits for"
-    with after(PATIENCE, LOG.warning, told, found.label, PATIENCE):
-        factory = found.load()
-        if not callable(factory):
-            raise PluginError(f"wanted a class at {found.value}; found {factory!r:.60}")
+    factory = _factory(found)
+    with _patience(found):
         values = {"log": logging.getLogger(f"meteragent.{found.kind}.{found.name}"), **values}
         made = bind(factory, values)(values)
         CONTRACTS[found.kind].check(made)
     return made
+
+
+def _factory(found: Found) -> Any:
+    """What makes instances of it; foreign code.
+
+    :raises PluginError: when it can make none
+    """
+    with _patience(found):
+        factory = found.load()
+    if not callable(factory):
+        raise PluginError(f"wanted a class at {found.value}; found {factory!r:.60}")
+    return factory
+
+
+def _patience(found: Found) -> AbstractContextManager[None]:
+    told = "%s has not been loaded after %g s, which everything waits for"
+    return after(PATIENCE, LOG.warning, told, found.label, PATIENCE)
 
 
 def _by_user(error: BaseException) -> bool:

@@ -4,13 +4,15 @@ from meteragent.plain import without_password
 
 LONGEST = 500
 """Characters of a foreign text that are kept."""
+_LOOKED_AT = 1 << 16
+"""Characters of it that are looked at: a password in it may be long."""
 
 
 def one_line(error: BaseException) -> str:
     """Type and text of an exception, in one line of valid Unicode and without passwords."""
     name = type(error).__name__
     try:
-        text = " ".join(str(error).split())[: 4 * LONGEST]
+        text = " ".join(str(error).split())[:_LOOKED_AT]
     except Exception as worse:  # boundary: the exception is the plugin's own
         text = f"its text cannot be had: {type(worse).__name__}"
     # first the passwords: one that is cut off would not be known as such

@@ -1,7 +1,9 @@
 """Finding plugins without touching them."""
 
+import importlib.metadata
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,6 +63,19 @@ def test_finds_those_whose_distribution_is_damaged(
     monkeypatch.syspath_prepend(tmp_path)
 
     assert find(POLLSTER, ["gpu"]) == [Found(POLLSTER, "meteragent.poll.gpu", "fan", "acme.fan:Fan")]
+
+
+def test_what_is_installed_is_read_once_a_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes a file of each distribution."""
+    read, groups = importlib.metadata.entry_points, []
+
+    def counted(**group: Any) -> Any:
+        groups.append(group)
+        return read(**group)
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", counted)
+    find(PUBLISHER)
+    assert groups == [{"group": "meteragent.publisher"}]
 
 
 def test_finds_the_other_kinds_in_groups_of_their_own() -> None:

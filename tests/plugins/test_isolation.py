@@ -140,6 +140,17 @@ def test_close_ends_the_idle_threads() -> None:
         time.sleep(0.005)
 
 
+def test_a_call_under_way_at_the_close_ends_its_thread_itself() -> None:
+    """Nobody would close it again, and it would wait for ever for the next call."""
+    isolation = Isolation("closed meanwhile")
+    isolation.call(isolation.close, 5)
+
+    end = time.monotonic() + 5
+    while any(thread.name == "closed meanwhile" for thread in threading.enumerate()):
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
 def test_throws_nothing_into_a_call_that_logs() -> None:
     """A thread in a delicate place holds locks of others; it is let out of there first."""
     inside, release = threading.Event(), threading.Event()
