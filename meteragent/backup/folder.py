@@ -12,6 +12,7 @@ from meteragent import state_folder
 from meteragent.backup import manifest
 from meteragent.errors import ConfigError, Unavailable
 from meteragent.journal.replacing import sync
+from meteragent.plain import reason_of
 
 PARTIAL = ".partial"
 _OURS = (manifest.NAME, manifest.JOURNAL, "samples.")
@@ -30,7 +31,7 @@ def written(text: str) -> Iterator[Path]:
     try:
         descriptor = _taken(partial)
     except OSError as error:
-        raise ConfigError(f"backup {folder}: {(error.strerror or str(error)).lower()}") from None
+        raise ConfigError(f"backup {folder}: {reason_of(error)}") from None
     try:
         _empty(partial)
         try:
@@ -42,7 +43,7 @@ def written(text: str) -> Iterator[Path]:
                 os.rmdir(partial)
             raise
     except OSError as error:
-        raise Unavailable(f"backup {folder}: {(error.strerror or str(error)).lower()}") from None
+        raise Unavailable(f"backup {folder}: {reason_of(error)}") from None
     finally:
         os.close(descriptor)
 
@@ -53,17 +54,17 @@ def _checked(text: str) -> Path:
     folder = Path(os.path.realpath(state_folder.absolute(text)))
     try:
         if folder.exists() and not folder.is_dir():
-            fault = "is no folder"
+            fault = "is no folder; name one that does not exist yet"
         elif os.path.ismount(folder):
             fault = "is where a file system is mounted; name a folder in it"
         elif folder.exists() and any(folder.iterdir()):
             fault = "is not empty; name a folder that does not exist yet"
         elif not folder.parent.is_dir():
-            fault = f"there is no folder {folder.parent}"
+            fault = f"there is no folder {folder.parent}; make it, or name another one"
         else:
             return folder
     except OSError as error:
-        fault = (error.strerror or str(error)).lower()
+        fault = reason_of(error)
     raise ConfigError(f"backup {text!r:.200}: {fault}")
 
 

@@ -16,7 +16,7 @@ import msgspec
 from meteragent import state_folder
 from meteragent.assembly import make_driver
 from meteragent.backup import folder
-from meteragent.backup.manifest import FORMAT, JOURNAL, NAME, File, Manifest, Tell, described
+from meteragent.backup.manifest import FORMAT, JOURNAL, NAME, File, Manifest, described
 from meteragent.clock import Clock, iso
 from meteragent.config import Settings
 from meteragent.errors import ConfigError, NotFound, Unavailable
@@ -24,6 +24,7 @@ from meteragent.journal import schema, status
 from meteragent.journal.replacing import Parts, sync
 from meteragent.journal.snapshot import PATIENCE, Snapshot
 from meteragent.journal.verify import unsound
+from meteragent.progress import Tell
 from meteragent.self_metering import VERSION
 from meteragent.storage.base import StorageDriver
 

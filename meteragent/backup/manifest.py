@@ -2,18 +2,18 @@
 
 import hashlib
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from meteragent.errors import ConfigError, NotFound, Unavailable
+from meteragent.plain import reason_of
+from meteragent.progress import Tell
+from meteragent.typed import known
 
 NAME = "backup.json"
 JOURNAL = "journal.db"
 FORMAT = 1
-Tell = Callable[[str, int, int], None]
-"""Is told of progress: what is done, bytes that are done, bytes in all."""
 _SIZE = 1 << 20
 
 
@@ -46,6 +46,9 @@ class _Format(msgspec.Struct, frozen=True):
     format: int
 
 
+known(_Format, Manifest)
+
+
 def described(path: Path, tell: Tell) -> File:
     """A file as it is.
 
@@ -71,9 +74,12 @@ def read(folder: Path) -> Manifest:
     try:
         text = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        raise NotFound(f"{folder}: is no backup, or only half of one: there is no {NAME} in it") from None
+        raise NotFound(
+            f"{folder}: is no backup, or only half of one: there is no {NAME} in it; name the folder that"
+            " meteragent backup was given"
+        ) from None
     except OSError as error:
-        raise Unavailable(f"{path}: {(error.strerror or str(error)).lower()}") from None
+        raise Unavailable(f"{path}: {reason_of(error)}") from None
     try:
         told = msgspec.json.decode(text, type=_Format).format
         if told > FORMAT:
@@ -101,10 +107,11 @@ def check(manifest: Manifest, folder: Path, tell: Tell) -> None:
         try:
             found = described(path, tell)
         except OSError as error:
-            raise ConfigError(
-                f"{path}: the backup is damaged: {(error.strerror or str(error)).lower()}"
-            ) from None
-        if found.size != file.size:
-            raise ConfigError(f"{path}: the backup is damaged: {found.size} bytes, there were {file.size}")
-        if found.digest != file.digest:
-            raise ConfigError(f"{path}: the backup is damaged: it differs from its digest in {NAME}")
+            fault = reason_of(error)
+        else:
+            if found == file:
+                continue
+            fault = f"it differs from its digest in {NAME}"
+            if found.size != file.size:
+                fault = f"{found.size} bytes, there were {file.size}"
+        raise ConfigError(f"{path}: the backup is damaged: {fault}; restore another one")

@@ -14,12 +14,13 @@ import apsw
 from meteragent import state_folder
 from meteragent.assembly import make_driver
 from meteragent.backup import manifest
-from meteragent.backup.manifest import Manifest, Tell
+from meteragent.backup.manifest import Manifest
 from meteragent.clock import Clock
 from meteragent.config import Settings
-from meteragent.errors import ConfigError, Unavailable
+from meteragent.errors import ConfigError, MeteragentError, Unavailable
 from meteragent.journal import schema
 from meteragent.journal.replacing import copied, present, remove, sync
+from meteragent.progress import Tell
 from meteragent.storage.base import Renewal, StorageDriver
 
 _SUFFIXES = ("", "-wal", "-shm", "-journal", ".salvaged")
@@ -47,15 +48,17 @@ def restore(settings: Settings, source: Path, aside: str, tell: Tell) -> Manifes
         renewal = Renewal(found.agent, found.epoch, uuid.uuid4().hex)
         driver: StorageDriver = make_driver(settings, Clock(), read_only=True)
         marker = folder / state_folder.RESTORING
-        cut_off = marker.exists()
+        cut_off, moving = marker.exists(), False
         try:
             _prepare(source / manifest.JOURNAL, marker, renewal, tell)
+            moving = True  # at once where there is nothing to copy
             for done, total in driver.restore(source, renewal, aside):
+                moving = False
                 tell("restoring the store", done, total)
-        except OSError:  # on the way of the store to its place
-            raise
-        except BaseException:
-            if not cut_off:  # by an earlier restore, whose store may be in its place
+                moving = done >= total
+        except BaseException as error:
+            # after an earlier one that was cut off, the store may be in its place
+            if not cut_off and (isinstance(error, MeteragentError) or not moving):
                 marker.unlink(missing_ok=True)
             raise
         finally:
@@ -73,7 +76,8 @@ def _check_store(settings: Settings, found: Manifest) -> None:
     scheme = settings.conf.storage.connection.partition(":")[0]
     if scheme != found.store:
         raise ConfigError(
-            f"[storage] connection: the backup is of a store of {found.store}, this is one of {scheme}"
+            f"[storage] connection: the backup is of a store of {found.store}, this is one of {scheme};"
+            f" name one of {found.store} to restore it"
         )
 
 

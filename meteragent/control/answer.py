@@ -6,6 +6,7 @@ from http import HTTPStatus
 import msgspec
 
 from meteragent.plain import printable
+from meteragent.typed import known
 
 JSON, LINES = "application/json", "application/jsonl"
 TEXT = "text/plain; charset=utf-8"
@@ -29,6 +30,9 @@ class Failure(msgspec.Struct, frozen=True):
     def of(cls, error: Exception) -> "Failure":
         """What an error tells, as text that JSON can say."""
         return cls(type(error).__name__, printable("; ".join(str(error).splitlines())))
+
+
+known(Failure)
 
 
 Route = Callable[[bytes], Answer]

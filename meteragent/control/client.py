@@ -14,10 +14,12 @@ from meteragent import errors
 from meteragent.control import address
 from meteragent.control.answer import Failure
 from meteragent.errors import MeteragentError, NotFound, PollsterPermanentError, Unavailable
+from meteragent.plain import reason_of
 from meteragent.state_folder import SOCKET
 
 SECONDS = 60.0
 """Time that one step of an answer may take: a reload loads plugins, and a question may be hard."""
+_ADVICE = "meteragent run starts one, --state-dir names another folder"
 
 
 class _Connection(http.client.HTTPConnection):
@@ -44,9 +46,9 @@ def asked(
     try:
         connection = _Connection(address.connect(folder, SECONDS))
     except (FileNotFoundError, ConnectionRefusedError):
-        raise NotFound(f"no agent runs in the state folder {folder}") from None
+        raise NotFound(f"no agent runs in the state folder {folder}; {_ADVICE}") from None
     except OSError as error:
-        raise Unavailable(f"{folder / SOCKET}: {error.strerror or error}") from None
+        raise Unavailable(f"{folder / SOCKET}: {reason_of(error)}") from None
     with connection.sock:
         connected(connection.sock)
         try:

@@ -3,15 +3,19 @@
 Needed where a store can be open in one process only, which is then the agent's.
 """
 
+import contextlib
 import logging
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from meteragent.control.answer import LINES, Answer, Failure
-from meteragent.errors import MeteragentError, QueryError
+from meteragent.errors import MeteragentError, QueryError, QueryTimeout, Unavailable
 from meteragent.storage.base import Query, StorageDriver
+from meteragent.typed import known
 
 LOG = logging.getLogger(__name__)
 
@@ -20,7 +24,9 @@ ROWS = 1000
 MOST_SAMPLES = 10_000
 """Samples of one page; they are held in memory."""
 LONGEST = 55.0
-"""Seconds that a question may take, whatever it allows itself; less than its asker waits for."""
+"""Seconds that the store may take, whatever a question allows itself; less than its asker waits for."""
+AGAIN = 0.5
+"""Seconds after which a driver that goes on all the same is interrupted once more."""
 
 
 class Samples(msgspec.Struct, frozen=True, tag="samples", forbid_unknown_fields=True):
@@ -83,6 +89,9 @@ class End(msgspec.Struct, frozen=True):
     failure: Failure | None = None
 
 
+known(End)
+
+
 def answered(make_reader: Callable[[], StorageDriver]) -> Callable[[bytes], Answer]:
     """The route: lines of JSON, a row each, in the end one that begins with ``=`` and an ``End``.
 
@@ -103,20 +112,20 @@ def _lines(question: Question, make_reader: Callable[[], StorageDriver]) -> Iter
     """The lines in parts; what goes wrong on the way is told in the last one."""
     end = End(0)
     try:
-        driver = make_reader()
-        try:
+        with contextlib.closing(make_reader()) as driver, _limited(driver) as clock:
             rows, after = _ask(driver, question)
             sent, part = 0, []
             for row in rows:
+                clock.check()
                 part.append(row)
                 sent += 1
                 if len(part) == ROWS:
-                    yield _encoder.encode_lines(part)
+                    with clock.stopped():
+                        yield _encoder.encode_lines(part)
                     part = []
-            yield _encoder.encode_lines(part)
+            with clock.stopped():
+                yield _encoder.encode_lines(part)
             end = End(sent, after)
-        finally:
-            driver.close()
     except MeteragentError as error:
         end = End(0, failure=Failure.of(error))
     except Exception as error:  # boundary: a key to go on with may be none of the driver's
@@ -125,18 +134,84 @@ def _lines(question: Question, make_reader: Callable[[], StorageDriver]) -> Iter
     yield b"=" + _encoder.encode(end) + b"\n"
 
 
+class _Clock:
+    """The time of an answer; while a part is being sent it stands, as that is the time of who asked."""
+
+    def __init__(self) -> None:
+        self.over = False
+        self._until = time.monotonic() + LONGEST
+        self._sending = threading.Lock()
+
+    def left(self) -> float:
+        """Seconds; told once nothing is being sent."""
+        with self._sending:
+            return self._until - time.monotonic()
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """While something is sent."""
+        with self._sending:
+            began = time.monotonic()
+            try:
+                yield
+            finally:
+                self._until += time.monotonic() - began
+
+    def check(self) -> None:
+        """To be made between rows, as they may come from a driver that is at work only at times.
+
+        :raises QueryTimeout: when the time is over
+        """
+        if self.over:
+            raise QueryTimeout(
+                f"the question took longer than {LONGEST:g} s; narrow its range of time, or name a meter"
+                " or a resource, where it takes one"
+            )
+
+
+@contextlib.contextmanager
+def _limited(driver: StorageDriver) -> Iterator[_Clock]:
+    """Interrupt the driver when the time for an answer is over, whatever it is asked.
+
+    :raises QueryTimeout: when the time is over
+    """
+    clock, done = _Clock(), threading.Event()
+
+    def give_up() -> None:
+        while (left := clock.left()) > 0:
+            if done.wait(left):
+                return
+        clock.over, pause = True, 0.0
+        try:
+            while not done.wait(pause):
+                driver.interrupt()
+                pause = AGAIN  # what comes between two statements may be missed
+        except Exception:  # boundary: a driver may fail at it, and is closed once the answer is done
+            if not done.is_set():
+                LOG.exception("a question whose time is over could not be interrupted")
+
+    threading.Thread(target=give_up, name="time of a question", daemon=True).start()
+    try:
+        yield clock
+    except Unavailable:
+        clock.check()
+        raise
+    finally:
+        done.set()
+
+
 def _ask(
     driver: StorageDriver, question: Question
 ) -> "tuple[Iterable[Any] | Sequence[Any], tuple[int, ...] | None]":
     """The rows, and the key to go on with."""
     match question:
         case Samples(query, limit, after):
-            page = driver.samples(_bounded(query), min(limit, MOST_SAMPLES), after)
+            page = driver.samples(query, min(limit, MOST_SAMPLES), after)
             return page.samples, page.after
         case Newest(query):
-            return driver.newest(_bounded(query)), None
+            return driver.newest(query), None
         case Statistics(query, aggregates, group_by, period):
-            return driver.statistics(_bounded(query), aggregates, group_by, period), None
+            return driver.statistics(query, aggregates, group_by, period), None
         case Meters():
             return driver.meters(), None
         case Resources():
@@ -145,9 +220,3 @@ def _ask(
             return driver.polls(start, end, host=host), None
         case Gaps(start, end):
             return driver.gaps(start, end), None
-
-
-def _bounded(query: Query) -> Query:
-    """The query with a bound to its time."""
-    timeout = LONGEST if query.timeout is None else min(query.timeout, LONGEST)
-    return msgspec.structs.replace(query, timeout=timeout)

@@ -101,11 +101,15 @@ class RemoteDriver(StorageDriver):
         try:
             with asked(self._state_dir, "POST", "/query", body, self._connected) as answer:
                 for line in answer:
+                    if not line.endswith(b"\n"):
+                        break  # cut off
                     if line.startswith(b"="):
                         end = msgspec.json.decode(line[1:], type=questions.End)
                     else:
                         yield decoder.decode(line)
             return _checked(end)
+        except msgspec.DecodeError as error:
+            raise Unavailable(f"the agent's answer is none of this version's: {error}") from None
         except Unavailable:
             if self._interrupted:
                 raise Unavailable("the question was interrupted") from None
@@ -121,7 +125,7 @@ def _checked(end: questions.End | None) -> questions.End:
     :raises MeteragentError: when it tells of a failure
     """
     if end is None:
-        raise Unavailable("the agent's answer was cut off")
+        raise Unavailable("the agent's answer was cut off; ask again")
     if end.failure is not None:
         raise raised(end.failure)
     return end

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from meteragent.doctor import machine, metering, state
 from meteragent.doctor.finding import Check, Finding, Installation
 from meteragent.errors import MeteragentError
+from meteragent.plain import reason_of
+from meteragent.progress import Tell, untold
 
 LOG = logging.getLogger(__name__)
 
@@ -36,9 +38,15 @@ def examine(
     installation: Installation,
     checks: tuple[tuple[str, Check], ...] = CHECKS,
     patience: float = PATIENCE,
+    tell: Tell = untold,
 ) -> Iterator[tuple[str, Finding]]:
-    """The findings of every check, behind its name."""
-    for name, check in checks:
+    """The findings of every check, behind its name.
+
+    :param patience: seconds that one of them may take
+    :param tell: is told of checks
+    """
+    for number, (name, check) in enumerate(checks):
+        tell(f"checking: {name}", number, len(checks))
         found: list[Finding] = []
         thread = threading.Thread(target=_run, args=(check, installation, found), name=name, daemon=True)
         thread.start()
@@ -60,7 +68,7 @@ def _run(check: Check, installation: Installation, found: list[Finding]) -> None
     except MeteragentError as error:
         found.append(Finding("fault", str(error), "mend what it names, and ask again"))
     except OSError as error:
-        told = (error.strerror or str(error)).lower()
+        told = reason_of(error)
         told = f"{error.filename}: {told}" if error.filename else told
         found.append(Finding("fault", told, "see to its owner and permissions, or ask as the agent's user"))
     except Exception as error:  # boundary: a check of a broken installation may meet anything

@@ -44,7 +44,7 @@ class Installation:
     @property
     def journal(self) -> Path:
         """The journal's file."""
-        return self.folder / "journal.db"
+        return self.folder / state_folder.JOURNAL
 
     @cached_property
     def process(self) -> int | None:

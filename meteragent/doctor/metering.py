@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from meteragent.assembly import Pollsters, polling_sources
-from meteragent.cli.reading import reader
 from meteragent.clock import SECOND, iso
 from meteragent.config_check import check
+from meteragent.control.reading import reader
 from meteragent.doctor.finding import Finding, Installation
 from meteragent.errors import NotFound
 from meteragent.journal.status import last_ticks
@@ -63,7 +63,7 @@ def sources(installation: Installation) -> Iterator[Finding]:
         told = f"polling source {source.name}, every {source.interval} s: "
         told += f"last polled for {iso(tick)}" if tick is not None else "never polled"
         if ran > span and (tick is None or (now - tick) / SECOND > span):
-            remedy = "meteragent gap list and the agent's log say why; start the agent again after a change"
+            remedy = "meteragent gap list and the agent's log say why; meteragent reload after a change"
             yield Finding("fault", f"{told}, which is {SILENT} intervals ago or more", remedy)
         else:
             yield Finding("ok", told)

@@ -9,8 +9,9 @@ from meteragent.clock import SECOND, iso
 from meteragent.doctor.finding import Finding, Installation, Status, noted
 from meteragent.errors import NotFound
 from meteragent.journal import schema
-from meteragent.journal.status import SinkAccount, last_ticks, oldest_pending, read
+from meteragent.journal.status import SinkAccount, last_ticks, read
 from meteragent.journal.verify import verify
+from meteragent.plain import reason_of
 
 READ_WHOLE = 64 << 20
 """Bytes up to which a journal is checked as a whole."""
@@ -30,7 +31,7 @@ def folder(installation: Installation) -> Iterator[Finding]:
         yield Finding("ok", f"{path} is not there yet", "meteragent run makes it")
         return
     except OSError as error:
-        told = f"{path} cannot be used: {(error.strerror or str(error)).lower()}"
+        told = f"{path} cannot be used: {reason_of(error)}"
         yield Finding("fault", told, "--state-dir or [agent] state_dir names another one")
         return
     faults = [*_of_folder(path, found)]
@@ -136,9 +137,9 @@ def sinks(installation: Installation) -> Iterator[Finding]:
     except NotFound:
         yield Finding("ok", "there is no sink yet")
         return
-    oldest, now = oldest_pending(installation.journal), installation.clock.wall()
+    now = installation.clock.wall()
     for sink in status.sinks:
-        waits = (now - oldest[sink.name]) / SECOND if sink.name in oldest else 0.0
+        waits = 0.0 if sink.oldest is None else (now - sink.oldest) / SECOND
         yield _of_sink(sink, waits, installation)
 
 

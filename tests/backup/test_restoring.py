@@ -1,9 +1,10 @@
 """Tests of restoring: what was accepted is delivered, once, and nothing that is there is lost."""
 
+import contextlib
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ def test_a_restore_that_was_cut_off_is_done_again(settings: Settings, backup: Pa
         restore(settings, backup, ".first", interrupt)
     state_folder.check_restored(settings.state_dir)
     (settings.state_dir / state_folder.RESTORING).write_text("half")
-    with pytest.raises(ConfigError, match="a restore into it was cut off; run `meteragent restore` again"):
+    with pytest.raises(ConfigError, match="it was cut off; run `meteragent restore --replace`"):
         state_folder.check_restored(settings.state_dir)
     with pytest.raises(KeyboardInterrupt):
         restore(settings, backup, ".second", interrupt)
@@ -152,6 +153,31 @@ def killed_at(step: int, settings: Settings, backup: Path) -> bool:
         status = os.waitpid(process, 0)[1]
         assert status in (0, signal.SIGKILL)
         return bool(status)
+    try:
+        with cut_off(step, lambda: os.kill(os.getpid(), signal.SIGKILL)):
+            restore(settings, backup, ".replaced", silent)
+        os._exit(0)
+    finally:  # no test goes on in this process
+        os._exit(1)
+
+
+def interrupted_at(step: int, settings: Settings, backup: Path) -> bool:
+    """The same by Ctrl-C."""
+
+    def press() -> None:
+        raise KeyboardInterrupt
+
+    try:
+        with cut_off(step, press):
+            restore(settings, backup, ".replaced", silent)
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def cut_off(step: int, end: Callable[[], None]) -> Iterator[None]:
+    """Meanwhile something is called instead of the n-th time that a file is moved or synced."""
     left = step
 
     def deadly(call: Callable[..., None]) -> Callable[..., None]:
@@ -159,20 +185,23 @@ def killed_at(step: int, settings: Settings, backup: Path) -> bool:
             nonlocal left
             left -= 1
             if not left:
-                os.kill(os.getpid(), signal.SIGKILL)
+                end()
             call(*arguments)
 
         return counted
 
+    former = os.rename, os.fsync
+    os.rename, os.fsync = deadly(os.rename), deadly(os.fsync)
     try:
-        os.rename, os.fsync = deadly(os.rename), deadly(os.fsync)
-        restore(settings, backup, ".replaced", silent)
-        os._exit(0)
-    finally:  # no test goes on in this process
-        os._exit(1)
+        yield
+    finally:
+        os.rename, os.fsync = former
 
 
-def test_wherever_it_is_killed_no_agent_starts_on_half_of_it(settings: Settings, backup: Path) -> None:
+@pytest.mark.parametrize("cut", [killed_at, interrupted_at])
+def test_wherever_it_is_cut_off_no_agent_starts_on_half_of_it(
+    settings: Settings, backup: Path, cut: Callable[[int, Settings, Path], bool]
+) -> None:
     """Journal and store are both the former ones, or both those of the backup; and it can be done again."""
     seen, step = set(), 1
     while True:
@@ -181,7 +210,7 @@ def test_wherever_it_is_killed_no_agent_starts_on_half_of_it(settings: Settings,
         before.accept(0)
         before.record()
         before.close()
-        killed = killed_at(step, settings, backup)
+        ended = cut(step, settings, backup)
         try:
             state_folder.check_restored(settings.state_dir)
         except ConfigError:
@@ -192,7 +221,7 @@ def test_wherever_it_is_killed_no_agent_starts_on_half_of_it(settings: Settings,
             recorded = {epoch for (epoch,) in rows(settings.state_dir / STORE, "select epoch from agent")}
             assert after.journal.epoch in recorded
             seen.add("former" if after.journal.epoch == before.journal.epoch else "restored")
-        if not killed:
+        if not ended:
             break
         restore(settings, backup, ".again", silent)
         again = Metered(settings.state_dir)

@@ -7,9 +7,11 @@ import pytest
 
 from meteragent.batch import Batch, Position, Published
 from meteragent.clock import Clock
+from meteragent.control.answer import LINES, Answer
 from meteragent.control.questions import answered
 from meteragent.control.remote import RemoteDriver
 from meteragent.control.server import Server
+from meteragent.errors import Unavailable
 from meteragent.storage.sqlite.driver import SQLiteDriver
 from meteragent.testing.storage import StorageContract
 from meteragent.testing.storage_given import OpenDriver
@@ -56,3 +58,22 @@ class TestRemote(StorageContract):
         server.start()
         yield opened
         server.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"", "was cut off; ask again"),
+        (b'{"name":"m","type":"gauge","unit":"B"}\n', "was cut off; ask again"),
+        (b'{"name":"m","ty', "was cut off; ask again"),
+        (b'={"rows":', "was cut off; ask again"),
+        (b'{"called":"m"}\n={"rows":1}\n', "is none of this version's: .* missing required field `name`"),
+    ],
+)
+def test_an_answer_that_is_not_whole_is_told_in_a_line(folder: Path, answer: bytes, told: str) -> None:
+    """Wherever it ends."""
+    server = Server(folder, {("POST", "/query"): lambda _: Answer([answer], LINES)})
+    server.start()
+    with pytest.raises(Unavailable, match=f"the agent's answer {told}"):
+        RemoteDriver(folder).meters()
+    server.close()

@@ -62,7 +62,9 @@ def test_a_source_without_a_poll_for_three_intervals_is_a_fault(
         assert [each.status for each in metering.sources(installation)] == ["ok", "ok", "ok"]
         began = now / SECOND - 40
         os.utime(state / state_folder.LOCK, (began, began))
-        assert [each.status for each in metering.sources(installation)] == ["ok", "fault", "fault"]
+        found = [*metering.sources(installation)]
+        assert [each.status for each in found] == ["ok", "fault", "fault"]
+        assert "meteragent reload" in found[1].remedy
     finally:
         os.close(descriptor)
 
