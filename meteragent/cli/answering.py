@@ -12,6 +12,7 @@ from meteragent.control.routes import make_routes
 from meteragent.control.server import Server
 from meteragent.errors import MeteragentError, Unavailable
 from meteragent.plain import printable
+from meteragent.plugins.reason import one_line
 
 if TYPE_CHECKING:
     from meteragent.agent import Agent
@@ -36,7 +37,7 @@ class Reloading:
     def __call__(self) -> list[str]:
         """What has changed, a line each; printed, too.
 
-        :raises MeteragentError: when the agent goes on as before; logged, too
+        :raises MeteragentError: when the agent goes on as before, or met a fault of its own; logged, too
         """
         try:
             lines = self._reload()
@@ -44,6 +45,10 @@ class Reloading:
             self._agent.metering.count("reload.refused")
             LOG.error("reload refused, all goes on as before: %s", error)
             raise
+        except Exception as error:  # boundary: a fault of ours ends no more than the reload
+            self._agent.metering.count("reload.refused")
+            LOG.exception("a reload was cut off by a fault of the agent; reload again, or start it again")
+            raise MeteragentError(f"a fault of the agent, see its log: {one_line(error)}") from None
         self._agent.metering.count("reload.accepted")
         return lines
 

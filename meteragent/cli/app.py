@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import difflib
 import errno
 import importlib.metadata
 import io
@@ -18,10 +17,11 @@ from cliff.app import App
 from cliff.commandmanager import CommandManager
 from cliff.help import HelpCommand
 
-from meteragent.cli.arguments import joined_dashes
+from meteragent.cli.arguments import joined_dashes, refuse_unknown, tell_in_one_line
+from meteragent.cli.complete import Complete
 from meteragent.cli.interrupt import INTERRUPTED, end_at_once, end_tidily
 from meteragent.errors import MeteragentError
-from meteragent.plain import printable
+from meteragent.plain import near, printable
 
 if TYPE_CHECKING:
     from meteragent.config import Settings
@@ -73,6 +73,7 @@ class Program(App):
             deferred_help=True,  # else --help behind a command's name would show this help
         )
         self.command_manager.add_command("help", Help)
+        self.command_manager.add_command("complete", Complete)
         self.hinted = False
         """Whether a person was told anything beside the result."""
 
@@ -83,6 +84,7 @@ class Program(App):
         del argparse_kwargs
         # Abbreviations would take a command's own options for these.
         parser = argparse.ArgumentParser(NAME, description=description, add_help=False, allow_abbrev=False)
+        tell_in_one_line(parser)
         add = parser.add_argument
         add("-h", "--help", dest="deferred_help", action="store_true", help="show this, or a command's help")
         add("--version", action="version", version=f"{NAME} {version}", help="show the version")
@@ -169,18 +171,21 @@ class Program(App):
             self.refuse(argv)
         command = factory(self, self.options, cmd_name=name)
         parser = command.get_parser(f"{NAME} {name}")
-        return command.run(parser.parse_args(joined_dashes(rest)))
+        tell_in_one_line(parser)
+        arguments, unknown = parser.parse_known_args(joined_dashes(rest))
+        refuse_unknown(parser, unknown, self.parser._option_string_actions)
+        return command.run(arguments)
 
     def refuse(self, argv: Sequence[str]) -> NoReturn:
         """End with what was perhaps meant."""
         words = [word for word in argv if not word.startswith("-")]
         if argv[0].startswith("-") or not words:
-            self.parser.error(f"unknown option {argv[0]}")
+            refuse_unknown(self.parser, argv[:1], ())
         names = sorted(name for name, _ in self.command_manager)
         typed = " ".join(words[:2])
-        meant = [name for name in names if name.split()[0] == words[0]]
-        meant = meant or difflib.get_close_matches(typed, names) or difflib.get_close_matches(words[0], names)
-        advice = f"perhaps: {', '.join(meant)}" if meant else f"{NAME} --help lists them"
+        meant = ", ".join(name for name in names if name.split()[0] == words[0])
+        meant = meant or near(typed, names, 3) or near(words[0], names, 3)
+        advice = f"perhaps: {meant}" if meant else f"{NAME} --help lists them"
         self.parser.exit(2, f"{NAME}: {typed!r} is no command; {advice}\n")
 
 

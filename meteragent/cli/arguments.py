@@ -2,10 +2,12 @@
 
 import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from typing import NoReturn
 
-from meteragent.clock import SECOND, Clock, instant
+from meteragent.clock import SECOND, Clock, instant, iso
+from meteragent.plain import near, printable
 
 LONGEST_NAME = 200
 LONGEST_PERIOD = 100 * 366 * 86400 * SECOND
@@ -93,6 +95,28 @@ def seconds(text: str) -> float:
     return number
 
 
+def tell_in_one_line(parser: ArgumentParser) -> None:
+    """Let the parser tell a wrong call in one line, which names what tells more."""
+
+    def error(message: str) -> NoReturn:
+        parser.exit(
+            2, printable(f"{parser.prog}: {message}; {parser.prog} --help tells what it takes") + "\n"
+        )
+
+    parser.error = error  # type: ignore[method-assign]
+
+
+def refuse_unknown(parser: ArgumentParser, words: Sequence[str], options: Iterable[str]) -> None:
+    """End the call when there are words that nobody knows, with the options that were perhaps meant."""
+    if not words:
+        return
+    known = {option for action in parser._actions for option in action.option_strings}.union(options)
+    typed = [word.partition("=")[0] for word in words if word.startswith("-")]
+    meant = [alike for word in typed if (alike := near(word, known, 2))]
+    advice = f"; perhaps: {', '.join(meant)}" if meant else ""
+    parser.error(f"{' '.join(words)[:200]!r} is not understood{advice}")
+
+
 def add_range(parser: ArgumentParser, of: str) -> None:
     """Take ``--start`` and ``--end``."""
     parser.add_argument(
@@ -104,7 +128,18 @@ def add_range(parser: ArgumentParser, of: str) -> None:
     parser.add_argument("--end", metavar="TIME", type=moment, help=f"only {of} before this time")
 
 
+def add_limit(parser: ArgumentParser, default: int) -> None:
+    """Take ``--limit``."""
+    parser.add_argument(
+        "--limit",
+        metavar="NUMBER",
+        type=at_least_one,
+        default=default,
+        help=f"at most so many, {default} unless told otherwise",
+    )
+
+
 def check_range(parser: ArgumentParser, args: Namespace) -> None:
     """End the call when nothing can lie in the range."""
     if args.start is not None and args.end is not None and args.start >= args.end:
-        parser.error("--start is not before --end")
+        parser.error(f"--start {iso(args.start)} is not before --end {iso(args.end)}")

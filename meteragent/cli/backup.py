@@ -1,9 +1,6 @@
 """`meteragent backup` and `meteragent restore`: what an agent keeps, put by and put back."""
 
 import argparse
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +9,7 @@ from meteragent.clock import Clock, iso
 from meteragent.plain import printable
 
 if TYPE_CHECKING:
-    from meteragent.backup.manifest import Manifest, Tell
+    from meteragent.backup.manifest import Manifest
 
 
 class Backup(Command):
@@ -28,8 +25,8 @@ class Backup(Command):
         """Make it, and tell what it is of."""
         from meteragent.backup.making import back_up
 
-        with shown() as tell:
-            made = back_up(self.settings(), parsed_args.folder, tell)
+        with self.progress("preparing the backup") as progress:
+            made = back_up(self.settings(), parsed_args.folder, progress.tell)
         self.app.stdout.write(printable(f"{_told(made)} is in {parsed_args.folder}") + "\n")
 
 
@@ -53,8 +50,8 @@ class Restore(Command):
 
         settings = self.settings()
         aside = f".replaced-{iso(Clock().wall())}" if parsed_args.replace else ""
-        with shown() as tell:
-            found = restore(settings, Path(parsed_args.folder), aside, tell)
+        with self.progress("preparing to restore") as progress:
+            found = restore(settings, Path(parsed_args.folder), aside, progress.tell)
         self.app.stdout.write(printable(f"{_told(found)} is restored to {settings.state_dir}") + "\n")
         if found.host != settings.host:
             self.program.hint(
@@ -69,28 +66,3 @@ def _told(backup: "Manifest") -> str:
         f"the backup of agent {backup.agent} on {backup.host} at {backup.taken}, up to batch"
         f" {backup.sequence}, {size:,} bytes,"
     )
-
-
-def _untold(what: str, done: int, total: int) -> None:
-    del what, done, total
-
-
-@contextmanager
-def shown() -> Iterator["Tell"]:
-    """Shows on a terminal how far it is; nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield _untold
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-    tasks: dict[str, TaskID] = {}
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-
-        def tell(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=total)
-            progress.update(tasks[what], completed=done, total=total)
-
-        yield tell

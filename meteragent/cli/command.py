@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from cliff import command, lister
 
+from meteragent.cli.progress import Progress
 from meteragent.errors import ConfigError
 from meteragent.plain import printable
 
@@ -40,6 +41,10 @@ class Command(command.Command):
         """
         return self.program.settings()
 
+    def progress(self, doing: str) -> Progress:
+        """Shows on a terminal, once it takes long, what is being done and how far it is; to be closed."""
+        return Progress(self.program, doing)
+
 
 class Lister(Command, lister.Lister):
     """A command that shows rows; ``take_action`` returns ``columns`` and the rows."""
@@ -47,6 +52,8 @@ class Lister(Command, lister.Lister):
     columns: Sequence[str] = ()
     code = 0
     """The exit code."""
+    doing = "working"
+    """What a person at a terminal is told when it takes long."""
     _blank = False
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -71,7 +78,10 @@ class Lister(Command, lister.Lister):
         for option in (*parsed_args.columns, *parsed_args.sort_columns):
             if self._normalize_column_name(option) not in self.columns:
                 self.parser.error(f"no column {option!r}; there are {', '.join(self.columns)}")
-        with contextlib.redirect_stdout(self.app.stderr):  # what plugins print shall not spoil the rows
+        with (
+            contextlib.redirect_stdout(self.app.stderr),  # what plugins print shall not spoil the rows
+            self.progress(f"{self.doing}; Ctrl-C ends it") as self.shown,
+        ):
             super().run(parsed_args)
         self.after()
         if self._blank and not self.program.hinted:
@@ -85,6 +95,13 @@ class Lister(Command, lister.Lister):
         """Called when the rows are shown."""
 
     def produce_output(
+        self, parsed_args: argparse.Namespace, column_names: Sequence[str], data: Iterable[Sequence[Any]]
+    ) -> int:
+        """Show the rows, when nothing else is shown any more."""
+        self.shown.close()
+        return self.show(parsed_args, column_names, data)
+
+    def show(
         self, parsed_args: argparse.Namespace, column_names: Sequence[str], data: Iterable[Sequence[Any]]
     ) -> int:
         """Hand the rows to the formatter; in a table, nothing in them can steer the terminal."""

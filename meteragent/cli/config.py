@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from meteragent.cli.command import Command, Lister
 from meteragent.errors import NotFound
-from meteragent.plain import printable, without_password
+from meteragent.plain import near, printable, without_password
 
 if TYPE_CHECKING:
     from oslo_config import cfg
@@ -44,12 +44,12 @@ class ConfigCheck(Lister):
             for severity, each in found
         ]
 
-    def produce_output(
+    def show(
         self, parsed_args: argparse.Namespace, column_names: Sequence[str], data: Iterable[Sequence[Any]]
     ) -> int:
         """For people, a line each, as compilers do; rows for programs, and where columns are chosen."""
         if parsed_args.formatter != "table" or parsed_args.columns or parsed_args.sort_columns:
-            return super().produce_output(parsed_args, column_names, data)
+            return super().show(parsed_args, column_names, data)
         for severity, file, line, _, _, problem, _ in data:
             place = ":".join(str(part) for part in (file, line) if part is not None)
             told = f"{place}: {severity}: {problem}" if place else f"{severity}: {problem}"
@@ -129,7 +129,6 @@ class ConfigShow(Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """A row for each option."""
         from meteragent import config
-        from meteragent.documents import near
 
         options = self.app.options
         reading = config.read(options.config_file, options.config_dir, options.state_dir)
@@ -144,13 +143,13 @@ class ConfigShow(Lister):
         rows = [row for group in groups if wanted in (None, group) for row in _rows(reading, group)]
         return self.columns, rows
 
-    def produce_output(
+    def show(
         self, parsed_args: argparse.Namespace, column_names: Sequence[str], data: Iterable[Sequence[Any]]
     ) -> int:
         """In a table, what is not there is empty, and a list is written as in a file."""
         if parsed_args.formatter == "table":
             data = [[_for_people(value) for value in row] for row in data]
-        return super().produce_output(parsed_args, column_names, data)
+        return super().show(parsed_args, column_names, data)
 
 
 def _for_people(value: Any) -> str:
@@ -166,7 +165,7 @@ def _rows(reading: "Reading", group: str) -> Iterable[tuple[Any, ...]]:
     conf = reading.settings.conf
     for opt in dict(config.list_opts())[group]:
         value = (conf if group == "DEFAULT" else conf[group])[opt.dest]
-        place = option_faults.place_of(group, opt, reading.places)
+        place = option_faults.place_of(group, opt, reading.settings.places)
         origin, line = place.file or "default", place.line
         if (group, opt.dest) == ("agent", "state_dir"):
             value = str(reading.settings.state_dir)

@@ -28,7 +28,8 @@ class Doctor(Lister):
             state_folder.checked(options.state_dir)  # else another one would be examined
         arguments = (options.config_file, options.config_dir, options.state_dir)
         installation = Installation(config.read(*arguments).settings, Clock(), *arguments)
-        rows = [(name, *self._told(finding)) for name, finding in examine(installation)]
+        found = examine(installation, tell=self.shown.tell)
+        rows = [(name, *self._told(finding)) for name, finding in found]
         self.code = 1 if any(row[1] == "fault" for row in rows) else 0
         return self.columns, rows
 

@@ -119,7 +119,7 @@ class Verify(Lister):
         del parsed_args
         from meteragent.journal.verify import verify
 
-        found = verify(journal_path(self.settings()))
+        found = verify(journal_path(self.settings()), self.shown.tell)
         self.code = 1 if found.damaged else 0
         self.program.hint(
             f"{found.batches} batches from {found.first} on: "

@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from meteragent.cli.arguments import check_range
 from meteragent.cli.query import add_choice, chosen
 from meteragent.cli.stored import OfStore
 from meteragent.clock import iso
@@ -25,10 +24,6 @@ class MeterList(OfStore):
         parser = super().get_parser(prog_name)
         add_choice(parser, "meters with newest samples")
         return parser
-
-    def check(self, parsed_args: argparse.Namespace) -> None:
-        """An empty range is a slip."""
-        check_range(self.parser, parsed_args)
 
     def rows(self, driver: "StorageDriver", parsed_args: argparse.Namespace) -> Iterable[Sequence[Any]]:
         """By name; a type or unit that no series has any more is listed, too, unless some are chosen."""

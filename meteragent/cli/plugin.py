@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from cliff.columns import FormattableColumn
@@ -43,7 +44,7 @@ class PluginList(Lister):
         last = self._last_polls(settings)
         rows = [_row(plugin, last.get(plugin.name, ())) for plugin in used.pollsters]
         rows += [_row(plugin) for plugin in used.discoveries]
-        for kind in (catalog.PUBLISHER, catalog.STORAGE):
+        for kind in (catalog.PUBLISHER, catalog.STORAGE, catalog.NOTIFICATION, catalog.TRAIT):
             plugins = loader.look(catalog.find(kind), settings.conf.plugins.disable)
             rows += [_row(plugin) for plugin in plugins]
         return self.columns, rows
@@ -51,19 +52,16 @@ class PluginList(Lister):
     def _last_polls(self, settings: "Settings") -> "dict[str, list[Poll]]":
         """By pollster its last poll on this host in each polling source, as far as it is in the store."""
         from meteragent.assembly import polling_sources
-        from meteragent.cli.reading import reader
+        from meteragent.control.reading import reader
 
         newest: dict[tuple[str, str], Poll] = {}
         clock = Clock()
         try:
             interval = max((source.interval for source in polling_sources(settings)), default=0)
             look = min(max(2 * interval, SHORTEST_LOOK), LONGEST_LOOK)
-            driver = reader(settings)
-            try:
+            with closing(reader(settings)) as driver:
                 for poll in driver.polls(clock.wall() - look * SECOND, host=settings.host):
                     newest[poll.pollster, poll.polling_source] = poll
-            finally:
-                driver.close()
         except NotFound:
             pass
         except MeteragentError as error:

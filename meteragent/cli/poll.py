@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from meteragent.pollsters.definition import PollingSource
     from meteragent.pollsters.poller import Collected
 
-PATIENCE = 1.0
-"""Seconds after which a terminal is told that it still goes on."""
 TOLD_BELOW = ("meteragent.plugins.loader", "meteragent.pollsters.poller")
 """Loggers of what is told below the table instead."""
 
@@ -27,6 +25,7 @@ class Poll(Lister):
     """Poll once and show the samples, without storing them; exit code 1 when a pollster is broken."""
 
     columns = SAMPLE_COLUMNS[:-1]
+    doing = "polling"
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """The parser of it."""
@@ -45,8 +44,7 @@ class Poll(Lister):
         collected = Collected()
         with self._told_below():
             plugins = Pollsters(settings)
-            with self._patience():
-                self._poll(settings, sources, plugins, parsed_args.meter, collected)
+            self._poll(settings, sources, plugins, parsed_args.meter, collected)
         self._problems = list(_problems(plugins, collected))
         self.code = 1 if self._problems else 0
         return self.columns, [
@@ -103,23 +101,6 @@ class Poll(Lister):
             for logger in loggers:
                 logger.setLevel(logging.NOTSET)
 
-    @contextmanager
-    def _patience(self) -> Iterator[None]:
-        """Show on a terminal that it goes on, when it takes long."""
-        if not self.app.stderr.isatty():
-            yield
-            return
-        from rich.console import Console
-
-        from meteragent.plugins.patience import after
-
-        status = Console(file=self.app.stderr).status("polling; Ctrl-C ends it")
-        try:
-            with after(PATIENCE, status.start):
-                yield
-        finally:
-            status.stop()
-
 
 def _chosen(sources: "Sequence[PollingSource]", name: str | None) -> "Sequence[PollingSource]":
     """The sources to poll.
@@ -153,7 +134,7 @@ def _nothing(sources: "Sequence[PollingSource]", pollsters: Mapping[str, Any], g
     from meteragent.pollsters.caller import declared
 
     if not pollsters:
-        return "no pollster that is loaded yields such a meter"
+        return f"no pollster that is loaded yields a meter {glob!r:.80}; meteragent plugin list shows them"
     meters = [
         meter
         for name, pollster in pollsters.items()
@@ -161,7 +142,9 @@ def _nothing(sources: "Sequence[PollingSource]", pollsters: Mapping[str, Any], g
         if meter == name or fnmatchcase(meter, glob)
     ]
     polled = any(source.supports(meter) for source in sources for meter in meters)
-    return "" if polled else "no polling source polls such a meter"
+    if polled:
+        return ""
+    return f"no polling source polls a meter {glob!r:.80}; what they poll stands in polling.yaml"
 
 
 def _problems(plugins: "Pollsters", collected: "Collected") -> Iterator[str]:

@@ -2,8 +2,8 @@
 
 import argparse
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from meteragent.cli.arguments import at_least_one, name
@@ -21,19 +21,14 @@ COLUMNS = ("id", "at", "category", "sink", "polling_source", "pollster", "reason
 class OfQuarantine(Lister):
     """Base of what opens the quarantine."""
 
-    @contextmanager
-    def quarantine(self) -> Iterator["Quarantine"]:
+    def quarantine(self) -> "closing[Quarantine]":
         """The quarantine, closed afterwards.
 
         :raises NotFound: when there is no journal
         """
         from meteragent.journal.quarantine import Quarantine
 
-        opened = Quarantine(journal_path(self.settings()))
-        try:
-            yield opened
-        finally:
-            opened.close()
+        return closing(Quarantine(journal_path(self.settings())))
 
     def row(self, entry: "Entry") -> list[Any]:
         """An entry as a row of these columns."""
@@ -110,6 +105,7 @@ class _Settle(OfQuarantine):
         """How many entries and samples it concerned."""
         with self.quarantine() as quarantine:
             numbers = list(dict.fromkeys(parsed_args.id)) or self.all(quarantine)
+            self.shown.tell("settling entries", len(numbers), 0)
             return self.columns, [(len(numbers), self.settle(quarantine, numbers, parsed_args.by))]
 
     def all(self, quarantine: "Quarantine") -> list[int]:
@@ -129,7 +125,9 @@ class QuarantineReplay(_Settle):
         from meteragent.journal.quarantine import samples_of
 
         found, others = [], 0
-        for number in super().all(quarantine):
+        numbers = super().all(quarantine)
+        for place, number in enumerate(numbers):
+            self.shown.tell("reading entries", place, len(numbers))
             try:
                 samples_of(quarantine.show(number))
                 found.append(number)

@@ -1,12 +1,12 @@
 """What several commands ask of the store by: a range, conditions, how long it may take."""
 
-import difflib
 import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING
 
 from meteragent.cli.arguments import add_range, moment, seconds
 from meteragent.errors import QueryError
+from meteragent.plain import near
 
 if TYPE_CHECKING:
     from meteragent.config import Settings
@@ -121,6 +121,6 @@ def no_such_meter(driver: "StorageDriver", meter: str) -> str:
     names = {each.name for each in driver.meters()}
     if meter in names:
         return ""
-    near = difflib.get_close_matches(meter, names)
-    advice = f"perhaps: {', '.join(near)}" if near else "meteragent meter list shows those that have"
+    meant = near(meter, names, 3)
+    advice = f"perhaps: {meant}" if meant else "meteragent meter list shows those that have"
     return f"no meter {meter!r:.80} has samples; {advice}"

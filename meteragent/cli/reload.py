@@ -16,10 +16,15 @@ class Reload(Command):
 
         from meteragent.control.client import asked
         from meteragent.control.routes import Reloaded
+        from meteragent.errors import Unavailable
         from meteragent.plain import printable
 
-        with asked(self._state_dir(), "POST", "/reload") as answer:
-            reloaded = msgspec.json.decode(answer.read(), type=Reloaded)
+        waiting = self.progress("waiting for the agent; Ctrl-C ends the waiting only")
+        with waiting, asked(self._state_dir(), "POST", "/reload") as answer:
+            try:
+                reloaded = msgspec.json.decode(answer.read(), type=Reloaded)
+            except msgspec.DecodeError:
+                raise Unavailable("the agent's answer was cut off; its log tells what was reloaded") from None
         for line in reloaded.changes:
             self.app.stdout.write(f"{printable(line)}\n")
         return 0

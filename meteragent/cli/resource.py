@@ -7,7 +7,7 @@ from itertools import groupby, islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from meteragent.cli.arguments import at_least_one, check_range
+from meteragent.cli.arguments import add_limit
 from meteragent.cli.query import add_choice, chosen
 from meteragent.cli.stored import OfStore
 from meteragent.clock import iso
@@ -25,42 +25,26 @@ class ResourceList(OfStore):
     """List the resources that have samples, each as its newest sample tells it."""
 
     columns = ("resource_id", "source", "project_id", "user_id", "meters", "last_sample")
-    _hint = ""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """The parser of it."""
         parser = super().get_parser(prog_name)
         parser.add_argument("-m", "--meter", metavar="METER", help="only resources with this meter")
         add_choice(parser, "resources with newest samples")
-        parser.add_argument(
-            "--limit",
-            metavar="NUMBER",
-            type=at_least_one,
-            default=DEFAULT_LIMIT,
-            help=f"at most so many, {DEFAULT_LIMIT} unless told otherwise",
-        )
+        add_limit(parser, DEFAULT_LIMIT)
         return parser
-
-    def check(self, parsed_args: argparse.Namespace) -> None:
-        """An empty range is a slip."""
-        check_range(self.parser, parsed_args)
 
     def rows(self, driver: "StorageDriver", parsed_args: argparse.Namespace) -> Iterable[Sequence[Any]]:
         """By id and source."""
         query = chosen(parsed_args, self.settings(), parsed_args.meter)
         found = list(islice(_resources(driver.newest(query)), parsed_args.limit + 1))
         if len(found) > parsed_args.limit:
-            self._hint = f"the first {parsed_args.limit} are shown, there are more; --limit shows more"
+            self.hint = f"the first {parsed_args.limit} are shown, there are more; --limit shows more"
         for samples in found[: parsed_args.limit]:
             last = max(samples, key=_at)
             yield (
                 last.resource_id, last.source, last.project_id, last.user_id, len(samples), iso(_at(last)),
             )  # fmt: skip
-
-    def after(self) -> None:
-        """Say when there are more."""
-        if self._hint:
-            self.program.hint(self._hint)
 
 
 class ResourceShow(OfStore):

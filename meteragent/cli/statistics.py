@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from meteragent.cli.arguments import check_range, period
+from meteragent.cli.arguments import period
 from meteragent.cli.chart import Curve, drawn
 from meteragent.cli.query import add_choice, chosen, no_such_meter
 from meteragent.cli.stored import OfStore
@@ -25,7 +25,6 @@ class Statistics(OfStore):
         "name", "unit", "period_start", "period_end", *DEFAULT_AGGREGATES, "duration_start", "duration_end",
         "duration",
     )  # fmt: skip
-    _hint = ""
     _drawn = ""
     _curves: Sequence[Curve] = ()
 
@@ -54,7 +53,7 @@ class Statistics(OfStore):
         """What does not go together is a slip."""
         from meteragent.storage.query import check_statistics
 
-        check_range(self.parser, parsed_args)
+        super().check(parsed_args)
         if (parsed_args.chart or parsed_args.plot) and parsed_args.period is None:
             self.parser.error("--chart and --plot draw one point a period; give --period")
         if parsed_args.chart and parsed_args.formatter != "table":
@@ -79,7 +78,7 @@ class Statistics(OfStore):
         query = chosen(parsed_args, self.settings(), parsed_args.meter)
         found = driver.statistics(query, parsed_args.aggregate, parsed_args.group_by, parsed_args.period)
         if not found:
-            self._hint = no_such_meter(driver, parsed_args.meter)
+            self.hint = no_such_meter(driver, parsed_args.meter)
         self._curves = _curves(found, parsed_args.aggregate.index(self._drawn))
         if parsed_args.plot:
             from meteragent.cli.plot import plotted
@@ -87,20 +86,15 @@ class Statistics(OfStore):
             plotted(self._curves, parsed_args.plot, f"{self._drawn} of {parsed_args.meter}")
         return [_row(statistic) for statistic in found]
 
-    def produce_output(
+    def show(
         self, parsed_args: argparse.Namespace, column_names: Sequence[str], data: Iterable[Sequence[Any]]
     ) -> int:
         """The chart, or the rows."""
         if not parsed_args.chart:
-            return super().produce_output(parsed_args, column_names, data)
+            return super().show(parsed_args, column_names, data)
         for line in drawn(self._curves, parsed_args.period, self.app.stdout):
             self.app.stdout.write(f"{line}\n")
         return 0
-
-    def after(self) -> None:
-        """Say why there are no rows."""
-        if self._hint:
-            self.program.hint(self._hint)
 
 
 def _names(text: str) -> list[str]:

@@ -3,10 +3,10 @@
 import argparse
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from meteragent.cli.arguments import add_range, at_least_one, check_range
+from meteragent.cli.arguments import add_limit, add_range, check_range
 from meteragent.cli.command import Lister
 from meteragent.cli.query import add_choice, chosen, no_such_meter
 from meteragent.clock import iso
@@ -28,28 +28,32 @@ SAMPLE_COLUMNS = (
 class OfStore(Lister):
     """Base of what reads the store; where there is no store yet, there are no rows."""
 
+    hint = ""
+    """What ``rows`` has to say when they are shown, as that there are more, or why there are none."""
+
+    def check(self, parsed_args: argparse.Namespace) -> None:
+        """An empty range is a slip."""
+        if "start" in parsed_args:
+            check_range(self.parser, parsed_args)
+
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
-        """The rows."""
+        """The rows.
+
+        :raises ConfigError: when the storage driver is not installed, or cannot use its URL
+        """
+        from meteragent.control.reading import reader
+
         try:
-            with self.store() as driver:
+            with closing(reader(self.settings())) as driver:
                 return self.columns, list(self.rows(driver, parsed_args))
         except NotFound as error:
             self.program.hint(str(error))
             return self.columns, []
 
-    @contextmanager
-    def store(self) -> Iterator["StorageDriver"]:
-        """The storage driver that the config names, for reading only.
-
-        :raises ConfigError: when it is not installed, or cannot use its URL
-        """
-        from meteragent.cli.reading import reader
-
-        driver = reader(self.settings())
-        try:
-            yield driver
-        finally:
-            driver.close()
+    def after(self) -> None:
+        """Say it."""
+        if self.hint:
+            self.program.hint(self.hint)
 
     @abstractmethod
     def rows(self, driver: "StorageDriver", parsed_args: argparse.Namespace) -> Iterable[Sequence[Any]]:
@@ -60,50 +64,36 @@ class SampleList(OfStore):
     """List samples of a meter, newest first."""
 
     columns = SAMPLE_COLUMNS
-    _hint = ""
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """The parser of it."""
         parser = super().get_parser(prog_name)
         parser.add_argument("-m", "--meter", metavar="METER", required=True, help="the meter's name")
         add_choice(parser, "samples")
-        parser.add_argument(
-            "--limit",
-            metavar="NUMBER",
-            type=at_least_one,
-            default=DEFAULT_LIMIT,
-            help=f"at most so many, {DEFAULT_LIMIT} unless told otherwise",
-        )
+        add_limit(parser, DEFAULT_LIMIT)
         return parser
-
-    def check(self, parsed_args: argparse.Namespace) -> None:
-        """An empty range is a slip."""
-        check_range(self.parser, parsed_args)
 
     def rows(self, driver: "StorageDriver", parsed_args: argparse.Namespace) -> Iterable[Sequence[Any]]:
         """Read page by page; one more than asked for tells whether there are more."""
         query = chosen(parsed_args, self.settings(), parsed_args.meter)
-        for number, sample in enumerate(_samples(driver, query, parsed_args.limit + 1)):
-            if number == parsed_args.limit:
-                self._hint = f"the newest {parsed_args.limit} are shown, there are more; --limit shows more"
+        number = 0
+        for number, sample in enumerate(self._samples(driver, query, parsed_args.limit + 1), 1):
+            if number > parsed_args.limit:
+                self.hint = f"the newest {parsed_args.limit} are shown, there are more; --limit shows more"
                 return
             yield sample_row(sample)
-        self._hint = no_such_meter(driver, parsed_args.meter)
+        if not number:
+            self.hint = no_such_meter(driver, parsed_args.meter)
 
-    def after(self) -> None:
-        """Say when there are more, or why there are none."""
-        if self._hint:
-            self.program.hint(self._hint)
-
-
-def _samples(driver: "StorageDriver", query: "Query", most: int) -> Iterator["Sample"]:
-    after: tuple[int, ...] | None = None
-    while most > 0:
-        page = driver.samples(query, min(most, PAGE), after)
-        yield from page.samples
-        most, after = most - len(page.samples), page.after
-        if after is None:
-            return
+    def _samples(self, driver: "StorageDriver", query: "Query", most: int) -> Iterator["Sample"]:
+        read, after = 0, None
+        while read < most:
+            page = driver.samples(query, min(most - read, PAGE), after)
+            yield from page.samples
+            read, after = read + len(page.samples), page.after
+            self.shown.tell("reading samples", read, 0)
+            if after is None:
+                return
 
 
 def sample_row(sample: "Sample") -> list[Any]:
@@ -122,10 +112,6 @@ class GapList(OfStore):
         parser = super().get_parser(prog_name)
         add_range(parser, "gaps with ticks")
         return parser
-
-    def check(self, parsed_args: argparse.Namespace) -> None:
-        """An empty range is a slip."""
-        check_range(self.parser, parsed_args)
 
     def rows(self, driver: "StorageDriver", parsed_args: argparse.Namespace) -> Iterable[Sequence[Any]]:
         """As the store derives them."""

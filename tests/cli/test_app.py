@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -84,7 +85,10 @@ def test_the_version_is_told() -> None:
         (["quarantine", "lst"], "perhaps: quarantine discard, quarantine list"),
         (["xyzzy"], "'xyzzy' is no command; meteragent --help lists them"),
         (["help", "metr", "list"], "perhaps: meter list"),
-        (["--unknown"], "unknown option --unknown"),
+        (["sample", "list", "-m", "x", "--limt=3"], "'--limt=3' is not understood; perhaps: --limit"),
+        (["journal", "status", "--stat-dir", "x"], "perhaps: --state-dir"),
+        (["--confg-dir", "x", "run"], "'--confg-dir' is not understood; perhaps: --config-dir"),
+        (["--unknown"], "'--unknown' is not understood; meteragent --help tells"),
     ],
 )
 def test_a_wrong_command_is_answered_with_what_was_meant(
@@ -94,6 +98,7 @@ def test_a_wrong_command_is_answered_with_what_was_meant(
     ended = program(*args)
     assert (ended.code, ended.out) == (2, "")
     assert advice in ended.err
+    assert ended.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -124,7 +129,9 @@ def test_a_wrong_argument_ends_the_call_with_2(program: Program, args: list[str]
     """Told in a line that names the program, without a traceback, and before anything is touched."""
     ended = program(*args)
     assert (ended.code, ended.out) == (2, "")
-    assert ended.err.splitlines()[-1].startswith("meteragent")
+    assert ended.err.startswith("meteragent")
+    assert ended.err.count("\n") == 1
+    assert re.search(r"; meteragent.* --help tells what it takes$", ended.err)
     assert not state.exists()
 
 
@@ -252,13 +259,6 @@ def test_damage_in_what_is_installed_is_one_line(tmp_path: Path) -> None:
 def test_help_has_no_colours_where_none_are_wanted() -> None:
     """Not in a pipe, and nowhere with NO_COLOR."""
     assert "\033" not in call("--help", NO_COLOR="1").stdout + call("help", "run").stdout
-
-
-def test_completion_knows_the_commands() -> None:
-    """`meteragent complete` prints a bash script."""
-    done = call("complete")
-    assert done.returncode == 0
-    assert "quarantine" in done.stdout
 
 
 def test_json_keeps_types(program: Program) -> None:

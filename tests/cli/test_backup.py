@@ -1,11 +1,7 @@
 """Tests of `meteragent backup` and `meteragent restore`, of an agent that runs and of one that has ended."""
 
-import os
-import pty
 import signal
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 from benchmarks.verdict import rows
@@ -23,7 +19,7 @@ def count(state: Path) -> int:
     """Samples in the store; 0 where there is none."""
     try:
         return int(rows(state / "samples.db", "select count(*) from sample")[0][0])
-    except sqlite3.OperationalError:
+    except (sqlite3.OperationalError, FileNotFoundError):
         return 0
 
 
@@ -80,37 +76,14 @@ def test_no_agent_starts_on_half_a_restore(
     """It says what to do, and that works; of another host, it is said."""
     assert program("run", "--stop-after", "0").code == 0
     assert program("backup", str(tmp_path / "b")).code == 0
-    (state / state_folder.RESTORING).touch()
+    (state / "journal.db").rename(state / state_folder.RESTORING)  # the store is in its place already
     agent = started("run", "--stop-after", "0")
     _, err = agent.communicate(timeout=20)
     assert (agent.returncode, err.count("\n")) == (1, 1)
-    assert "a restore into it was cut off; run `meteragent restore` again" in err
+    assert "a restore into it was cut off; run `meteragent restore --replace` again" in err
     path = tmp_path / "b" / "backup.json"
     path.write_text(path.read_text().replace('"host": "', '"host": "another-'))
     ended = program("restore", "--replace", str(tmp_path / "b"))
     assert ended.code == 0
     assert "it is of host another-" in ended.err
     assert program("run", "--stop-after", "0").code == 0
-
-
-def test_a_terminal_sees_how_far_it_is(program: Program, config: Path, state: Path, tmp_path: Path) -> None:
-    """On stderr; the result stays alone on stdout."""
-    assert program("run", "--stop-after", "0").code == 0
-    ours, theirs = pty.openpty()
-    where = ("--config-dir", str(config), "--state-dir", str(state))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "meteragent", *where, "backup", str(tmp_path / "b")],
-        stdout=subprocess.PIPE, stderr=theirs, env=os.environ | {"HOME": str(tmp_path), "TERM": "xterm"},
-    )  # fmt: skip
-    os.close(theirs)
-    shown = b""
-    try:
-        while part := os.read(ours, 4096):
-            shown += part
-    except OSError:  # as Linux tells that the other side is closed
-        pass
-    out, _ = process.communicate(timeout=20)
-    os.close(ours)
-    assert process.returncode == 0
-    assert b"copying the journal" in shown
-    assert out.startswith(b"the backup of agent ")

@@ -66,6 +66,12 @@ strange = nowhere:Strange
 """
 
 
+HANDLERS = (
+    "events", "http_request", "http_response", "ipmi_current", "ipmi_fan", "ipmi_temperature", "ipmi_voltage",
+    "meters", "polled",
+)  # fmt: skip
+
+
 def rows(program: Program) -> dict[str, dict[str, object]]:
     """Plugins by kind and name."""
     ended = program("plugin", "list", "-f", "json")
@@ -92,6 +98,10 @@ def test_every_plugin_is_listed_with_its_state(
         "pollster:other.wrong": ("failed", "elsewhere"),
         "discovery:local_host": ("loaded", "meteragent"),
         "discovery:static": ("loaded", "meteragent"),
+        **{f"notification:{name}": ("installed", "meteragent") for name in HANDLERS},
+        **{
+            f"trait:{name}": ("installed", "meteragent") for name in ("bitfield", "map", "split", "timedelta")
+        },
         "publisher:file": ("installed", "meteragent"),
         "publisher:null": ("disabled", "meteragent"),
         "publisher:store": ("installed", "meteragent"),

@@ -102,7 +102,9 @@ def test_meters_can_be_chosen(program: Program, config: Path) -> None:
     assert (ended.code, ended.out) == (0, "good.two\n")
     ended = program("poll", "--meter", "xyz", "-f", "json")
     assert (ended.code, ended.rows) == (0, [])
-    assert ended.err == "meteragent: no pollster that is loaded yields such a meter\n"
+    assert ended.err == (
+        "meteragent: no pollster that is loaded yields a meter 'xyz'; meteragent plugin list shows them\n"
+    )
 
 
 def test_a_meter_that_no_source_polls_is_told_as_that(program: Program, config: Path) -> None:
@@ -110,7 +112,9 @@ def test_a_meter_that_no_source_polls_is_told_as_that(program: Program, config: 
     use(config, "good")
     ended = program("poll", "--source", "some", "--meter", "good.two", "-f", "json")
     assert (ended.code, ended.rows) == (0, [])
-    assert ended.err == "meteragent: no polling source polls such a meter\n"
+    assert ended.err == (
+        "meteragent: no polling source polls a meter 'good.two'; what they poll stands in polling.yaml\n"
+    )
 
 
 def test_a_broken_pollster_stands_below_the_table(program: Program, config: Path) -> None:

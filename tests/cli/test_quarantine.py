@@ -53,7 +53,9 @@ def test_an_unknown_entry_is_one_line(program: Program) -> None:
     """For each command that takes ids; then nothing is settled."""
     for args in (["show", "9"], ["replay", "2", "9", "--by", "me"], ["discard", "1", "9", "--by", "me"]):
         ended = program("quarantine", *args)
-        assert (ended.code, ended.err) == (1, "meteragent: quarantine has no entry 9\n"), args
+        assert (ended.code, ended.err) == (
+            1, "meteragent: quarantine has no entry 9; meteragent quarantine list shows those it has\n",
+        ), args  # fmt: skip
     assert [row["state"] for row in program("quarantine", "list", "-f", "json").rows] == ["kept", "kept"]
 
 

@@ -13,7 +13,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from meteragent.control.answer import Answer
 from meteragent.control.client import asked
+from meteragent.control.server import Server
 from tests.cli.conftest import Program
 from tests.cli.test_run import Started, greeting, started
 
@@ -22,6 +24,11 @@ __all__ = ["started"]
 ONE = "sources: [{name: a, interval: 1, meters: [host.uptime]}]"
 TWO = (
     "sources: [{name: a, interval: 1, meters: [host.uptime]}, {name: b, interval: 1, meters: [host.uptime]}]"
+)
+
+NO_AGENT = (
+    "meteragent: no agent runs in the state folder {}; meteragent run starts one, --state-dir names another"
+    " folder\n"
 )
 
 
@@ -157,7 +164,17 @@ def test_the_log_level_is_reloaded(started: Started, program: Program, config: P
 
 def test_without_an_agent_it_says_so(program: Program, state: Path) -> None:
     """In one line; also when a killed agent has left its socket."""
-    assert program("reload") == (1, "", f"meteragent: no agent runs in the state folder {state}\n")
+    assert program("reload") == (1, "", NO_AGENT.format(state))
+
+
+def test_an_agent_that_ends_while_it_answers_is_told(program: Program, state: Path) -> None:
+    """In one line."""
+    state.mkdir(mode=0o700)
+    server = Server(state, {("POST", "/reload"): lambda _: Answer([b'{"changes":["relo'])})
+    server.start()
+    told = "meteragent: the agent's answer was cut off; its log tells what was reloaded\n"
+    assert program("reload") == (1, "", told)
+    server.close()
 
 
 def test_a_socket_that_a_killed_agent_left_is_replaced(
@@ -170,7 +187,7 @@ def test_a_socket_that_a_killed_agent_left_is_replaced(
     first.kill()
     first.wait()
     assert (state / "agent.sock").exists()
-    assert program("reload").err == f"meteragent: no agent runs in the state folder {state}\n"
+    assert program("reload").err == NO_AGENT.format(state)
     second = started("run")
     greeting(second)
     until(lambda: program("reload").code == 0)
@@ -206,10 +223,7 @@ def test_it_meters_itself(started: Started, program: Program, config: Path) -> N
         for row in program("sample", "list", "-m", "meteragent.build", "-f", "json").rows
     }
     assert build == ("here.meteragent", 1)
-    assert (
-        program("plugin", "list", "-f", "json").rows[0]["reason"]
-        == "only an agent that runs tells about itself"
-    )
+    assert program("plugin", "list", "-f", "json").rows[0]["state"] == "loaded"
     counts = [
         row["volume"] for row in program("sample", "list", "-m", "meteragent.samples.read", "-f", "json").rows
     ]

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import yaml
@@ -131,6 +132,17 @@ class TestWithSamples:
         )
         assert "meteragent meter list shows" in program("sample", "list", "-m", "z" * 999).err
         assert program("sample", "list", "-m", "disk.read", "--resource", "none", "-f", "csv").err == ""
+
+    def test_where_there_are_rows_the_meters_are_not_asked_for(
+        self, program: Program, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Which takes long in a store of many."""
+
+        def refused(driver: SQLiteDriver) -> NoReturn:
+            raise AssertionError(f"{driver.path} was asked for its meters")
+
+        monkeypatch.setattr(SQLiteDriver, "meters", refused)
+        assert len(program("sample", "list", "-m", "disk.read", "-f", "json").rows) == 4
 
     def test_gaps_are_listed_with_their_reason(self, program: Program) -> None:
         """A row for each series that lacks the tick."""
