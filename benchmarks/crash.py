@@ -1,6 +1,6 @@
 """Kills a real agent again and again while it polls, and has the rest judged.
 
-    python -m benchmarks.crash [KILLS] [SEED]
+    python -m benchmarks.crash [KILLS [sqlite|duckdb [SEED]]]
 
 Each kill waits for a phase drawn at random, which the agent writes into a shared byte, so that most
 land while a transaction is open.
@@ -58,11 +58,14 @@ class Slow(Publisher):
 """
 
 
-def configure(folder: Path, padding: int = 0, lines: str = "samples.jsonl") -> Path:
+def configure(
+    folder: Path, padding: int = 0, lines: str = "samples.jsonl", store: str = "sqlite:///samples.db"
+) -> Path:
     """A folder with plugins and configuration; returns the config folder.
 
     :param padding: bytes of metadata by which each sample takes more room in the journal
     :param lines: file of the sink that writes lines
+    :param store: URL of the store
     """
     install(
         folder / "plugins",
@@ -77,6 +80,7 @@ def configure(folder: Path, padding: int = 0, lines: str = "samples.jsonl") -> P
     config.mkdir()
     (config / "meteragent.conf").write_text(
         "[DEFAULT]\nhost = crashing\n[polling]\nnamespaces = crash\nbatch_size = 100\n"
+        f"[storage]\nconnection = {store}\n"
     )
     sources = [
         {
@@ -126,7 +130,7 @@ class Victim:
                 if shown[0] == wanted:
                     return True
             if self.process.poll() is not None:
-                raise RuntimeError("the agent ended by itself, see agent.log")
+                raise RuntimeError(f"the agent ended by itself: {self._last_said()}")
         return False
 
     def kill(self) -> str:
@@ -143,18 +147,21 @@ class Victim:
         code = self.process.wait(20)
         self.close()
         if code:
-            raise RuntimeError(f"the agent ended with exit status {code}, see agent.log")
+            raise RuntimeError(f"the agent ended with exit status {code}: {self._last_said()}")
         return time.monotonic() - began
+
+    def _last_said(self) -> str:
+        return Path(self.log.name).read_text(errors="replace")[-4000:]
 
     def close(self) -> None:
         """Let go of its log."""
         self.log.close()
 
 
-def crash(folder: Path, kills: int, seed: int) -> dict[str, Any]:
+def crash(folder: Path, kills: int, seed: int, scheme: str = "sqlite") -> dict[str, Any]:
     """Run and kill so often, then let it end in peace; the verdict with the histogram of the kills."""
     chance = random.Random(seed)
-    config, state = configure(folder), folder / "state"
+    config, state = configure(folder, store=f"{scheme}:///samples.db"), folder / "state"
     died: Counter[str] = Counter()
     for _ in range(kills):
         victim = Victim(folder, config, state)
@@ -176,9 +183,10 @@ def crash(folder: Path, kills: int, seed: int) -> dict[str, Any]:
 def main() -> None:
     """Print the verdict; exit 1 when there is a fault."""
     kills = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    scheme = sys.argv[2] if len(sys.argv) > 2 else "sqlite"
+    seed = int(sys.argv[3]) if len(sys.argv) > 3 else 1
     with tempfile.TemporaryDirectory() as folder:
-        verdict = crash(Path(folder), kills, seed)
+        verdict = crash(Path(folder), kills, seed, scheme)
     verdict["lost_intervals_per_kill"] = verdict["lost"] / kills
     print(json.dumps(verdict, indent=1))
     sys.exit(bool(verdict["faults"]))

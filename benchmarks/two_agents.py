@@ -18,10 +18,8 @@ from benchmarks.verdict import judge, rows
 def compete(folder: Path, times: int, seed: int = 1) -> dict[str, Any]:
     """Kill one and start it so often, the other going on; the verdict over both."""
     chance = random.Random(seed)
-    config = configure(folder)
     store = folder / "samples.db"
-    with (config / "meteragent.conf").open("a") as file:
-        file.write(f"[storage]\nconnection = sqlite:///{store}\n")
+    config = configure(folder, store=f"sqlite:///{store}")
     places = [folder / "first", folder / "second"]
     for place in places:
         place.mkdir()

@@ -15,9 +15,23 @@ from typing import Any
 
 SECOND = 1_000_000
 
+_SAMPLES = "select at, resource_id, meter, volume, origin from sample_view where resource_id like ? || '/%'"
+_DUCKDB_SAMPLES = _SAMPLES.replace("at,", "instant,").replace("volume", "whole")
+
+
+def is_duckdb(path: Path) -> bool:
+    """Whether a file is one of DuckDB, told by its mark."""
+    with path.open("rb") as file:
+        return file.read(12)[8:] == b"DUCK"
+
 
 def rows(path: Path, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-    """What a question to a SQLite file gives."""
+    """What a question to a SQLite file gives, or to one of DuckDB that no process has open."""
+    if is_duckdb(path):
+        import duckdb  # not there in every installation, nor needed where no store is of this kind
+
+        with duckdb.connect(str(path), read_only=True) as store:
+            return store.execute(sql, values).fetchall()
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
         return connection.execute(sql, values).fetchall()
@@ -56,13 +70,14 @@ def _grid(
 ) -> int:
     """Each instant of the grid between the first tick and the last is polled, or missed in one run.
 
-    The grid is the remainder that most ticks share; others were polled at a start, and an instant
-    less than half an interval after such a one is neither polled nor missed.
+    The grid is the remainder that most ticks share; others were polled at a start, or missed there on
+    a full disk, and an instant less than half an interval after such a one is neither polled nor missed.
     """
     (offset, shared), *_ = Counter(tick % interval for tick in ticks).most_common(1)
     if shared < 2:  # polls at starts only: no two of them tell the grid
         return sum(run[2] for run in missed)
-    polled, starts = set(ticks), [tick for tick in ticks if tick % interval != offset]
+    began = [*ticks, *(start for start, _, _, _ in missed)]
+    polled, starts = set(ticks), [tick for tick in began if tick % interval != offset]
     first = ticks[0] + (offset - ticks[0]) % interval
     lost = 0
     for instant in range(first, ticks[-1] + 1, interval):
@@ -92,11 +107,8 @@ def _samples(
 ) -> int:
     """Each resource has one row with the right value for each complete poll, at most one for others."""
     found: dict[tuple[int, str], Counter[tuple[str, str]]] = {}
-    for tick, resource, meter, volume, origin in rows(
-        store,
-        "select at, resource_id, meter, volume, origin from sample_view where resource_id like ? || '/%'",
-        source,
-    ):
+    question = _DUCKDB_SAMPLES if is_duckdb(store) else _SAMPLES
+    for tick, resource, meter, volume, origin in rows(store, question, source):
         number, index = int(resource.rsplit("/", 1)[1]), int(meter.rsplit(".", 1)[1])
         if volume != tick * 1000 + number * 10 + index or origin != 0:
             faults.append(f"{resource} {meter} at {tick}: volume {volume}")

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from meteragent import state_folder
-from meteragent.assembly import make_driver
+from meteragent.assembly import find_driver, make_driver
 from meteragent.batch import Batch, Missed, Poll, Refused
 from meteragent.clock import Clock
 from meteragent.config import Settings
@@ -30,8 +30,10 @@ from meteragent.figures import Figure
 from meteragent.journal import journal
 from meteragent.journal.salvage import salvage
 from meteragent.journal.schema import COUNTS
+from meteragent.journal.status import Status
 from meteragent.plain import printable, without_password
 from meteragent.plan import Plan, changes, make_plan
+from meteragent.plugins.catalog import Found
 from meteragent.running import Running
 from meteragent.self_metering import VERSION, SelfMetering
 from meteragent.storage.base import StorageDriver
@@ -58,6 +60,8 @@ class Agent:
 
     def __init__(self, settings: Settings, clock: Clock | None = None, quiet: float = QUIET) -> None:
         self._settings, self._quiet = settings, quiet
+        self._found: tuple[Settings, Found] | None = None
+        """The plugin of the store, as found with these settings."""
         self._clock = clock or Clock()
         self.metering = SelfMetering(self._clock)
         self._plan: Plan | None = None
@@ -108,7 +112,11 @@ class Agent:
 
         :raises ConfigError: when it cannot be used
         """
-        driver: StorageDriver = make_driver(self._settings, self._clock, read_only=True)
+        settings = self._settings
+        if self._found is None or self._found[0] is not settings:
+            # kept, since a client that reads page by page needs a reader for each
+            self._found = settings, find_driver(settings)
+        driver: StorageDriver = make_driver(settings, self._clock, read_only=True, found=self._found[1])
         return driver
 
     def reload(self, settings: Settings) -> list[str]:
@@ -117,18 +125,22 @@ class Agent:
         Called by one thread at a time, so that what was read last is what is in use.
 
         :raises MeteragentError: when it cannot be used; all goes on as before then
+        :raises RuntimeError: when there are no threads for what has changed, of which some may be in use
         """
         before, running = self._plan, self._running
         if before is None or running is None:
             raise Unavailable("the agent does not run")
-        try:
-            plan = make_plan(settings, self._clock, self.figures, before)
-            found = changes(before, plan)
-            plan.close_targets({change.name for change in found if change.what == "sink"})
-            late = running.change(plan, found)
-        except RuntimeError as error:  # as where a user may have no more threads
-            raise Unavailable(f"not everything could be changed, reload again: {error}") from None
+        plan = make_plan(settings, self._clock, self.figures, before)
+        found = changes(before, plan)
+        plan.close_targets(plan.targets.keys() - {each.name for each in found if each.what == "sink"})
+        former, manager = before.plugins.manager.discoverer, plan.plugins.manager
+        manager.conf = settings.conf  # also where it is kept, for pollsters that stay as they are
+        late = running.change(plan, found)
+        if former is not None and former is not manager.discoverer:
+            former.close()
         self._plan, self._settings = plan, settings
+        del before
+        gc.collect()  # else the files that former pollsters had open would stay open for long
         lines = [f"reloaded: {change}" for change in found] or ["reloaded: nothing that runs has changed"]
         lines += [f"{name} still ends what it was at, and changes after that" for name in late]
         return list(map(printable, lines))
@@ -245,19 +257,8 @@ class Agent:
 
     def account_line(self) -> str:
         """The account in one line, and what is wrong at present."""
-        try:
-            account = self._journal.status()
-        except Unavailable as error:
-            return f"the account cannot be read now: {error}"
-        parts = [f"read {account.read:,} = journaled {account.journaled:,} + refused {account.refused:,}"]
-        if account.discarded:
-            parts[0] += f" + discarded {account.discarded:,}"
-        for sink in account.sinks:
-            told = [f"{sink.delivered:,} delivered"]
-            told += [
-                f"{count:,} {name}" for name in (*COUNTS[1:], "pending") if (count := getattr(sink, name))
-            ]
-            parts.append(f"{sink.name}: " + ", ".join(told))
+        account, reason = self._account()
+        parts = _lines(account) if account else [f"the account cannot be read now: {reason}"]
         sinks, sources = (self._running.sinks, self._running.sources) if self._running else ([], [])
         parts += [f"{sink.name} waits: {sink.trouble}" for sink in sinks if sink.trouble]
         parts += [
@@ -265,17 +266,15 @@ class Agent:
         ]
         if self._holding:
             parts.append(f"not everything is accepted: {self._holding}")
-        if not account.balanced:
+        if account and not account.balanced:
             parts.append("THE ACCOUNT DOES NOT BALANCE")
         return printable("; ".join(parts))
 
     def figures(self) -> list[Figure]:
         """What it tells about itself."""
-        try:
-            account = self._journal.status()
-        except Unavailable:
-            account = None  # the rest is told all the same
-        return self.metering.figures(account, self._running.sinks if self._running else (), self._holding)
+        return self.metering.figures(
+            self._account()[0], self._running.sinks if self._running else (), self._holding
+        )
 
     def status(self) -> dict[str, Any]:
         """What it is doing, as JSON can say it; times are microseconds since the epoch."""
@@ -302,8 +301,27 @@ class Agent:
                 {"name": each.name, "mode": each.mode, "pending": each.pending, "trouble": each.trouble}
                 for each in sinks
             ],
-            "account": self._journal.status(),
+            "account": self._account()[0],
         }
+
+    def _account(self) -> tuple[Status | None, str]:
+        """The account; None and why when it cannot be read, as the rest is to be told all the same."""
+        try:
+            return self._journal.status(), ""
+        except Unavailable as error:
+            return None, str(error)
+
+
+def _lines(account: Status) -> list[str]:
+    """The lines of the account, shortly."""
+    lines = [f"read {account.read:,} = journaled {account.journaled:,} + refused {account.refused:,}"]
+    if account.discarded:
+        lines[0] += f" + discarded {account.discarded:,}"
+    for sink in account.sinks:
+        told = [f"{sink.delivered:,} delivered"]
+        told += [f"{count:,} {name}" for name in (*COUNTS[1:], "pending") if (count := getattr(sink, name))]
+        lines.append(f"{sink.name}: " + ", ".join(told))
+    return lines
 
 
 def shown_store(settings: Settings) -> str:

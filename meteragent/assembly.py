@@ -40,13 +40,13 @@ from meteragent.selection import Selection
 
 LOG = logging.getLogger(__name__)
 
-BESIDE = ("", "-wal", "-shm", "-journal", "-agents", ".wal")
-"""Endings of the files that belong together."""
+OF_STORE = ("", "-wal", "-shm", "-journal", "-agents", ".wal")
+"""Endings of the files of a store, or of the journal, that belong together."""
 STORE = "[storage] connection"
 OWN_FILES = (
     state_folder.LOCK,
     state_folder.SOCKET,
-    *(f"{state_folder.JOURNAL}{suffix}" for suffix in BESIDE),
+    *(f"{state_folder.JOURNAL}{suffix}" for suffix in OF_STORE),
 )
 """Files in the state folder that no plugin may write to."""
 
@@ -69,26 +69,29 @@ class Pollsters:
     """The plugins that polling needs, loaded once."""
 
     def __init__(
-        self, settings: Settings, before: "Pollsters | None" = None, figures: Figures | None = None
+        self, settings: Settings, before: "Pollsters | None" = None, figures: Figures = list
     ) -> None:
         """
         :param before: those in use; what is loaded stays, unless an option of some plugin has changed
-        :param figures: gives what a running agent tells about itself
+        :param figures: gives what a running agent tells about itself; without one there are none
         """
         conf = settings.conf
         disabled = conf.plugins.disable
-        values = {"conf": conf, "host": settings.host, "state_dir": settings.state_dir}
-        if figures is not None:
-            values["figures"] = figures
+        values = {
+            "conf": conf, "host": settings.host, "state_dir": settings.state_dir, "figures": figures,
+        }  # fmt: skip
         found = {kind: catalog.find(kind, conf.polling.namespaces) for kind in catalog.GROUPS}
+        groups = {each.namespace for each in found[catalog.POLLSTER]}
         for namespace in conf.polling.namespaces:
-            if not catalog.find(catalog.POLLSTER, [namespace]):
-                LOG.warning(
-                    "[polling] namespaces: no pollsters are installed for %r; installed: %s",
-                    namespace, ", ".join(catalog.namespaces()),
-                )  # fmt: skip
+            if f"{catalog.GROUPS[catalog.POLLSTER]}.{namespace}" not in groups:
+                there = ", ".join(catalog.namespaces())
+                told = (
+                    f"[polling] namespaces: no pollsters are installed for {namespace!r}; installed: {there}"
+                )
+                LOG.warning("%s", settings.error("polling", "namespaces", told))
         for pattern in loader.unmatched(itertools.chain.from_iterable(found.values()), disabled):
-            LOG.warning("[plugins] disable: %r matches none of the plugins found", pattern)
+            told = f"[plugins] disable: {pattern!r} matches none of the plugins found"
+            LOG.warning("%s", settings.error("plugins", "disable", told))
         self._others = settings.others
         kept = before._made if before is not None and before._others == settings.others else {}
         self.pollsters = loader.load(found[catalog.POLLSTER], values, disabled, kept)
@@ -104,9 +107,7 @@ class Pollsters:
             return
         self.manager = Manager(conf)
         discoveries = {each.name: each.object for each in self.discoveries if each.state == "loaded"}
-        self.manager.discoverer = Discoverer(
-            discoveries, conf=conf, host=settings.host, manager=self.manager
-        )  # fmt: skip
+        self.manager.discoverer = Discoverer(discoveries, host=settings.host, manager=self.manager)
 
     def warn_of(self, owner: str, selection: Selection) -> None:
         """Log which patterns fit nothing that can be polled."""
@@ -204,25 +205,7 @@ def plan_sinks(settings: Settings, plugins: Pollsters | None = None) -> list[Sin
     if plugins is not None:
         for source in pipeline.sources:
             plugins.warn_of(f"{file}: source {source.name}", source.meters)
-    for fault in shared_files(pipeline.sinks):
-        raise fault
     return pipeline.sinks
-
-
-def shared_files(sinks: Sequence[SinkDefinition]) -> Iterator[ConfigError]:
-    """What is wrong with sinks that write to the same file."""
-    files: dict[str, str] = {}
-    for sink in sinks:
-        for url in sink.publishers:
-            if urlsplit(url).scheme == "file" and files.setdefault(url, sink.name) != sink.name:
-                yield ConfigError(
-                    f"sink {sink.name!r}: publisher {url!r} is that of sink {files[url]!r}, too; "
-                    "a file belongs to one sink, since its length is part of the sink's position",
-                    file=sink.file,
-                    line=sink.line,
-                    key="publishers",
-                    value=url,
-                )
 
 
 def make_targets(settings: Settings, clock: Clock, sinks: Sequence[SinkDefinition]) -> list[list[Target]]:
@@ -239,7 +222,7 @@ def make_targets(settings: Settings, clock: Clock, sinks: Sequence[SinkDefinitio
             for url in dict.fromkeys(sink.publishers):
                 driver = make_driver(settings, clock) if urlsplit(url).scheme == "store" else None
                 try:
-                    its.append(_target(settings, clock, url, driver, owners))
+                    its.append(_target(settings, clock, sink, url, driver, owners))
                 except ConfigError as error:
                     raise ConfigError(
                         f"sink {sink.name!r}: {error}", file=sink.file, line=sink.line
@@ -250,10 +233,13 @@ def make_targets(settings: Settings, clock: Clock, sinks: Sequence[SinkDefinitio
 
 def target_faults(
     settings: Settings, clock: Clock, sinks: Sequence[SinkDefinition]
-) -> Iterator[tuple[SinkDefinition, str, MeteragentError]]:
-    """Why publishers cannot be made: each is made, with a store for reading only, and closed again."""
+) -> Iterator[tuple[int, str, MeteragentError]]:
+    """Why publishers cannot be made: each is made, with a store for reading only, and closed again.
+
+    With the position of the sink, and the URL.
+    """
     owners = _owners(settings, clock)
-    for sink in sinks:
+    for position, sink in enumerate(sinks):
         for url in dict.fromkeys(sink.publishers):
             driver = None
             if urlsplit(url).scheme == "store":
@@ -262,9 +248,9 @@ def target_faults(
                 except MeteragentError:  # a fault of the option
                     continue
             try:
-                _target(settings, clock, url, driver, owners).close()
+                _target(settings, clock, sink, url, driver, owners).close()
             except MeteragentError as error:
-                yield sink, url, error
+                yield position, url, error
 
 
 def _owners(settings: Settings, clock: Clock) -> dict[Path, str]:
@@ -274,11 +260,13 @@ def _owners(settings: Settings, clock: Clock) -> dict[Path, str]:
     with contextlib.suppress(MeteragentError):  # it is told where it is needed
         store = make_driver(settings, clock, read_only=True)
         store.close()
-    _own(store, STORE, owners)
+    _own(store, STORE, owners, OF_STORE)
     return owners
 
 
-def _target(settings: Settings, clock: Clock, url: str, driver: Any, owners: dict[Path, str]) -> Target:
+def _target(
+    settings: Settings, clock: Clock, sink: SinkDefinition, url: str, driver: Any, owners: dict[Path, str]
+) -> Target:
     """A publisher; the file that it writes to is added to those that have an owner.
 
     :param driver: of the store, where it is one for it; closed with it, also when there can be none
@@ -294,34 +282,48 @@ def _target(settings: Settings, clock: Clock, url: str, driver: Any, owners: dic
         publish: Callable[[Mapping[str, Any]], Published | None] = bind(publisher.publish, PUBLISH)
         target = Target(url, publish, publisher.close)
         refused.callback(let_go, [target])
-        _own(publisher, f"publisher {without_password(url)!r}", owners)
+        _own(publisher, f"publisher {without_password(url)!r}", owners, of=f" of sink {sink.name!r}")
         refused.pop_all()
     return target
 
 
-def _own(plugin: Any, told: str, owners: dict[Path, str]) -> None:
-    """Note whose the file is that a plugin names as its ``path``; SQLite has others beside it.
+def _own(
+    plugin: Any, told: str, owners: dict[Path, str], endings: Sequence[str] = ("",), of: str = ""
+) -> None:
+    """Note whose the files are that a plugin names as its ``path``, with each of the endings.
 
+    :param of: what tells it from others that are told alike
     :raises ConfigError: when it is another's
     """
     path = getattr(plugin, "path", None)
     if not isinstance(path, Path):
         return
-    for suffix in BESIDE:
+    for suffix in endings:
         file = Path(os.path.realpath(f"{path}{suffix}"))
-        owner = owners.setdefault(file, told)
-        if owner != told:
+        owner = owners.setdefault(file, told + of)
+        if owner != told + of:
             raise ConfigError(f"{told} would write to {path}, which is a file of {owner}")
 
 
-def make_driver(settings: Settings, clock: Clock, *, read_only: bool = False) -> Any:
+def find_driver(settings: Settings) -> catalog.Found:
+    """The plugin for the URL in ``[storage] connection``.
+
+    :raises ConfigError: when it is not installed
+    """
+    scheme = settings.conf.storage.connection.partition(":")[0]
+    return loader.find_one(catalog.STORAGE, scheme, settings.conf.plugins.disable, STORE)
+
+
+def make_driver(
+    settings: Settings, clock: Clock, *, read_only: bool = False, found: catalog.Found | None = None
+) -> Any:
     """A storage driver for the URL in ``[storage] connection``, which it does not open yet.
 
+    :param found: what ``find_driver`` gave for these settings, so that it is not looked for again
     :raises ConfigError: when it is not installed or cannot use the URL
     """
-    url = settings.conf.storage.connection
-    values = {**_values(settings, clock, url), "read_only": read_only}
-    return loader.load_one(catalog.STORAGE, url.partition(":")[0], values, settings.conf.plugins.disable)
+    values = {**_values(settings, clock, settings.conf.storage.connection), "read_only": read_only}
+    return loader.make_one(found or find_driver(settings), values)
 
 
 def _values(settings: Settings, clock: Clock, url: str) -> dict[str, Any]:

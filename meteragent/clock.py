@@ -7,8 +7,9 @@ SECOND = 1_000_000
 """Microseconds in a second; every instant inside is an integer of microseconds since the epoch."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EARLIEST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
-_LATEST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+EARLIEST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+LATEST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+"""The first and the last instant that the calendar has."""
 
 
 class Clock:
@@ -25,7 +26,7 @@ class Clock:
 
 def iso(at: int) -> str:
     """ISO 8601 in UTC with ``Z``; an instant no calendar holds is shown as its nearest end."""
-    moment = _EPOCH + timedelta(microseconds=min(max(at, _EARLIEST), _LATEST))
+    moment = _EPOCH + timedelta(microseconds=min(max(at, EARLIEST), LATEST))
     return moment.replace(tzinfo=None).isoformat() + "Z"
 
 

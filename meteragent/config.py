@@ -10,9 +10,11 @@ from pathlib import Path
 from oslo_config import cfg
 
 from meteragent import option_faults, state_folder
-from meteragent.config_files import Place, Places, check_link, read_files, read_text
-from meteragent.errors import ConfigError
+from meteragent.config_files import Places, check_link, read_files, read_text
+from meteragent.errors import ConfigError, MeteragentError
 from meteragent.journal import journal
+from meteragent.notifications import options
+from meteragent.plain import without_password
 from meteragent.plugins import loader
 from meteragent.pollsters import limits
 
@@ -117,9 +119,11 @@ AGENT_OPTS = [
 def list_opts() -> list[tuple[str, Sequence[cfg.Opt]]]:
     """Every option by its group; what ``oslo-config-generator --namespace meteragent`` prints."""
     return [
-        ("DEFAULT", DEFAULT_OPTS),
+        ("DEFAULT", [*DEFAULT_OPTS, *options.RESERVED_OPTS]),
         ("agent", AGENT_OPTS),
+        ("event", options.EVENT_OPTS),
         ("journal", journal.OPTS),
+        ("meter", options.METER_OPTS),
         ("plugins", loader.OPTS),
         ("polling", [*POLLING_OPTS, *limits.OPTS]),
         ("storage", STORAGE_OPTS),
@@ -133,8 +137,21 @@ class Settings:
     conf: cfg.ConfigOpts
     state_dir: Path
     """Absolute; need not exist."""
-    others: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """By group and name the options in the files that only plugins may read, as written."""
+    places: Places = field(default_factory=dict, repr=False)
+    """Where the options in the files are written."""
+
+    @property
+    def others(self) -> Mapping[tuple[str, str], str]:
+        """By group and name the options in the files that only plugins may read, as written."""
+        ours = {group for group, _ in list_opts()}
+        return {key: place.text for key, place in self.places.items() if key[0] not in ours}
+
+    def error(self, group: str, name: str, told: str | MeteragentError) -> ConfigError:
+        """What is to be told of an option of ours, with its place, without a password."""
+        opt = next(opt for opt in dict(list_opts())[group] if opt.dest == name)
+        fault = option_faults.error(group, opt, self.places, without_password(str(told)))
+        fault.suggestion = getattr(told, "suggestion", "")  # which the message has already
+        return fault
 
     @property
     def host(self) -> str:
@@ -214,7 +231,6 @@ class Reading:
     state_dir: str | None
     """What the argument says."""
     files: list[str]
-    places: Places
     faults: list[ConfigError]
     remarks: list[ConfigError]
     """What was taken although it is hardly what was meant."""
@@ -251,7 +267,6 @@ def read(
     except (cfg.Error, OSError, UnicodeDecodeError) as error:
         faults.append(ConfigError(str(error)))
     faults += option_faults.of_values(conf, list_opts(), written.places, broken)
-    faults += _of_patterns(conf, written.places)
     remarks = [*written.remarks, *option_faults.unknown(list_opts(), written.places)]
     if not config_files and not config_dirs:
         remarks += _hidden()
@@ -260,13 +275,12 @@ def read(
     except ConfigError as error:
         faults.append(error)
         folder = state_folder.default(PROJECT)
-    settings = Settings(conf, folder, _others(written.places))
-    return Reading(settings, state_dir, files, written.places, faults, remarks)
-
-
-def _others(places: Places) -> dict[tuple[str, str], str]:
-    ours = {group for group, _ in list_opts()}
-    return {key: place.text for key, place in places.items() if key[0] not in ours}
+    settings = Settings(conf, folder, written.places)
+    try:
+        loader.check_patterns(conf.plugins.disable)
+    except ConfigError as error:
+        faults.append(settings.error("plugins", "disable", error))
+    return Reading(settings, state_dir, files, faults, remarks)
 
 
 def _parse(
@@ -284,17 +298,6 @@ def _parse(
         default_config_files=default_files,
         default_config_dirs=default_dirs,
     )
-
-
-def _of_patterns(conf: cfg.ConfigOpts, places: Places) -> Iterator[ConfigError]:
-    try:
-        loader.check_patterns(conf.plugins.disable)
-    except ConfigError as error:
-        place = places.get(("plugins", "disable"), Place("", None, ""))
-        yield ConfigError(
-            error.problem, file=place.file or None, line=place.line, key="[plugins] disable",
-            value=place.text,
-        )  # fmt: skip
 
 
 def _files(files: Iterable[str], folders: Iterable[str], faults: list[ConfigError]) -> list[str]:

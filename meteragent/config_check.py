@@ -9,19 +9,19 @@ from typing import Any
 import msgspec
 
 from meteragent import config
-from meteragent.assembly import Pollsters, make_driver, shared_files, target_faults
+from meteragent.assembly import Pollsters, make_driver, target_faults
 from meteragent.clock import Clock
-from meteragent.config import Reading, Settings
-from meteragent.config_files import Place
-from meteragent.documents import Document, Entry, as_text, near, shown
+from meteragent.config import Settings
+from meteragent.documents import Entry, as_text
 from meteragent.errors import ConfigError, MeteragentError
 from meteragent.pipeline import definition as pipeline
-from meteragent.pipeline.definition import SinkDefinition, SourceDefinition
-from meteragent.plain import without_password
+from meteragent.pipeline.definition import SinkDefinition
+from meteragent.plain import near, without_password
 from meteragent.plugins.catalog import DISCOVERY
 from meteragent.pollsters import definition as polling
 from meteragent.pollsters.definition import PollingSource
 from meteragent.pollsters.poller import matching
+from meteragent.selection import Selection
 
 
 class Verdict(msgspec.Struct):
@@ -43,12 +43,13 @@ def check(
     :raises ConfigError: when there is no folder to keep state in
     """
     reading = config.read(config_files, config_dirs, state_dir)
+    settings = reading.settings
     verdict = Verdict([*reading.files], [*reading.faults], [*reading.remarks])
-    with _heard(reading, verdict.warnings):
-        plugins = Pollsters(reading.settings)
-    _check_polling(reading.settings, plugins, verdict)
-    _check_pipeline(reading, plugins, verdict)
-    verdict.warnings += _unread(reading)
+    with _heard(settings, verdict.warnings):
+        plugins = Pollsters(settings)
+    _check_polling(settings, plugins, verdict)
+    _check_pipeline(settings, plugins, verdict)
+    verdict.warnings += _unread(settings)
     for found in (verdict.faults, verdict.warnings):
         # what stands in no file comes last
         found.sort(key=lambda each: (each.file is None, each.file or "", each.line or 0))
@@ -67,22 +68,20 @@ def _check_polling(settings: Settings, plugins: Pollsters, verdict: Verdict) -> 
     option = "[polling] cfg_file"
     try:
         text, file = _document(settings, settings.conf.polling.cfg_file, polling.DEFAULT, option, verdict)
-        sources, whole = polling.read(text, file)
+        sources, document = polling.read(text, file)
     except ConfigError as error:
         verdict.faults.append(error)
         return
-    document = whole.document
     verdict.faults += document.faults
     verdict.warnings += document.remarks
-    for source in sources:
-        verdict.faults += _of_discoveries(document, source, plugins)
-        verdict.warnings += _of_patterns(document, source, plugins)
+    for entry, source in sources:
+        verdict.faults += _of_discoveries(entry, source, plugins)
+        verdict.warnings += _of_patterns(entry, source.meters, plugins)
         if not matching(source, plugins.loaded):
-            told = f"source {shown(source.name)}: selects no pollster that is loaded; it polls nothing"
-            verdict.warnings.append(document.error(told, "sources", _index(document, source)))
+            verdict.warnings.append(entry.error("selects no pollster that is loaded; it polls nothing"))
 
 
-def _of_discoveries(document: Document, source: PollingSource, plugins: Pollsters) -> Iterator[ConfigError]:
+def _of_discoveries(entry: Entry, source: PollingSource, plugins: Pollsters) -> Iterator[ConfigError]:
     """Each discovery that is not there; the source would find nothing, poll after poll."""
     known = {each.name: each for each in plugins.discoveries}
     usable = sorted(name for name, each in known.items() if each.state == "loaded")
@@ -92,106 +91,72 @@ def _of_discoveries(document: Document, source: PollingSource, plugins: Pollster
             continue
         why = f"is {known[name].state}: {known[name].reason}" if name in known else "is not installed"
         there = ", ".join(usable) or "none"
-        yield document.error(
-            f"source {shown(source.name)}: {DISCOVERY} {name!r} {why}; there are {there}",
-            *("sources", _index(document, source), "discovery", position),
+        yield entry.error(
+            f"{DISCOVERY} {name!r} {why}; there are {there}", "discovery", position,
             suggestion="" if name in known else near(name, usable),
-        )
+        )  # fmt: skip
 
 
-def _of_patterns(
-    document: Document, source: PollingSource | SourceDefinition, plugins: Pollsters
-) -> Iterator[ConfigError]:
+def _of_patterns(entry: Entry, meters: Selection, plugins: Pollsters) -> Iterator[ConfigError]:
     """Each pattern that fits nothing that can be polled."""
-    index = _index(document, source)
-    for pattern in plugins.unmatched(source.meters):
-        written = document.value["sources"][index]["meters"]
-        position = list(written).index(pattern) if pattern in written else 0
+    for pattern in plugins.unmatched(meters):
         told = f"meters: {pattern!r} fits no meter of the pollsters that are loaded"
-        yield document.error(
-            f"source {shown(source.name)}: {told}",
-            *("sources", index, "meters", position),
-            suggestion=near(pattern, plugins.meters),
-        )
+        position = list(entry.mapping["meters"]).index(pattern)
+        yield entry.error(told, "meters", position, suggestion=near(pattern, plugins.meters))
 
 
-def _index(document: Document, source: PollingSource | SourceDefinition) -> int:
-    """Which of the entries under ``sources`` it is."""
-    return _lines(document, "sources").index(source.line)
-
-
-def _lines(document: Document, key: str) -> list[int | None]:
-    """Where the entries under a key begin."""
-    entries = document.value[key]
-    return [document.line(key, index) for index in range(len(entries) if isinstance(entries, list) else 0)]
-
-
-def _check_pipeline(reading: Reading, plugins: Pollsters, verdict: Verdict) -> None:
+def _check_pipeline(settings: Settings, plugins: Pollsters, verdict: Verdict) -> None:
     """What pipeline.yaml says, and whether its publishers and the store could be made."""
-    settings = reading.settings
-    with _heard(reading, verdict.warnings):
-        verdict.faults += _of_store(reading)
+    with _heard(settings, verdict.warnings):
+        verdict.faults += _of_store(settings)
     try:
         name, option = settings.conf.pipeline_cfg_file, "[DEFAULT] pipeline_cfg_file"
         text, file = _document(settings, name, pipeline.DEFAULT, option, verdict)
-        defined, whole = pipeline.read(text, file)
+        sources, sinks, document = pipeline.read(text, file)
     except ConfigError as error:
         verdict.faults.append(error)
         return
-    verdict.faults += [*whole.document.faults, *shared_files(defined.sinks)]
-    verdict.warnings += whole.document.remarks
-    for source in defined.sources:
-        verdict.warnings += _of_patterns(whole.document, source, plugins)
+    verdict.faults += document.faults
+    verdict.warnings += document.remarks
+    for entry, source in sources:
+        verdict.warnings += _of_patterns(entry, source.meters, plugins)
     try:
-        with _heard(reading, verdict.warnings):
-            verdict.faults += _of_publishers(whole, defined.sinks, settings)
+        with _heard(settings, verdict.warnings):
+            verdict.faults += _of_publishers(sinks, settings)
     except ConfigError as error:  # what belongs to whom cannot be told: the store's file is another's
-        verdict.faults.append(_store_fault(reading, error))
+        verdict.faults.append(settings.error("storage", "connection", error))
 
 
 def _of_publishers(
-    whole: Entry, sinks: Sequence[SinkDefinition], settings: Settings
+    sinks: Sequence[tuple[Entry, SinkDefinition]], settings: Settings
 ) -> Iterator[ConfigError]:
     """Why publishers cannot be made."""
-    document = whole.document
-    lines = _lines(document, "sinks")
-    for sink, url, error in target_faults(settings, Clock(), sinks):
-        index = lines.index(sink.line)
-        place: tuple[Any, ...] = ("sinks", index, "publishers")
-        written = document.value["sinks"][index]["publishers"]
+    for position, url, error in target_faults(settings, Clock(), [sink for _, sink in sinks]):
+        entry, place = sinks[position][0], list[Any](["publishers"])
+        written = entry.mapping["publishers"]
         if isinstance(written, list):
             # of a bare name the URL was made
             alike = [at for at, each in enumerate(written) if url in (each, f"{str(each).rstrip(':')}://")]
-            place += (*alike[:1],)
-        fault = document.error(f"sink {shown(sink.name)}: {without_password(str(error))}", *place)
+            place += alike[:1]
+        fault = entry.error(without_password(str(error)), *place)
         fault.suggestion = getattr(error, "suggestion", "")
         yield fault
 
 
-def _of_store(reading: Reading) -> Iterator[ConfigError]:
+def _of_store(settings: Settings) -> Iterator[ConfigError]:
     """Why a storage driver cannot be made."""
     try:
-        make_driver(reading.settings, Clock(), read_only=True).close()
+        make_driver(settings, Clock(), read_only=True).close()
     except MeteragentError as error:
-        yield _store_fault(reading, error)
+        yield settings.error("storage", "connection", error)
 
 
-def _store_fault(reading: Reading, error: MeteragentError) -> ConfigError:
-    """The fault of the option that names the store."""
-    place = reading.places.get(("storage", "connection"), Place("", None, ""))
-    fault = ConfigError(
-        str(error), file=place.file or None, line=place.line, key="[storage] connection", value="(secret)"
-    )
-    fault.suggestion = getattr(error, "suggestion", "")  # which the message has already
-    return fault
-
-
-def _unread(reading: Reading) -> Iterator[ConfigError]:
+def _unread(settings: Settings) -> Iterator[ConfigError]:
     """Each group that no plugin that was loaded has options in; one that looks misspelt was told."""
     told = {group for group, _ in config.list_opts()}
     known = [*told]
-    for (group, name), place in reading.places.items():
-        if group not in told and group not in reading.settings.conf and not near(group, known):
+    for (group, name), place in settings.places.items():
+        if group not in told and group not in settings.conf and not near(group, known):
             told.add(group)
             yield ConfigError(
                 f"nothing that is installed here reads the group [{group}]",
@@ -200,21 +165,15 @@ def _unread(reading: Reading) -> Iterator[ConfigError]:
 
 
 @contextmanager
-def _heard(reading: Reading, warnings: list[ConfigError]) -> Iterator[None]:
+def _heard(settings: Settings, warnings: list[ConfigError]) -> Iterator[None]:
     """What is logged as a warning meanwhile is a finding, and nothing is logged."""
-
-    # of other options nobody knows whether they are secret
-    ours = {(group, opt.dest) for group, opts in config.list_opts() for opt in opts if not opt.secret}
 
     class Ear(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            text = record.getMessage()
-            option = re.match(r"\[(\w+)\] (\w+): ", text)
-            place = reading.places.get((option[1], option[2])) if option else None
-            where: dict[str, Any] = {"file": place.file, "line": place.line} if place else {}
-            key = f"[{option[1]}] {option[2]}" if option else ""
-            value = place.text if place and option and (option[1], option[2]) in ours else ""
-            warnings.append(ConfigError(text, key=key, value=value, **where))
+            found = record.args[0] if record.msg == "%s" and isinstance(record.args, tuple) else None
+            warnings.append(
+                found if isinstance(found, ConfigError) else _of_plugin(settings, record.getMessage())
+            )
 
     logger, ear = logging.getLogger("meteragent"), Ear(logging.WARNING)
     logger.addHandler(ear)
@@ -226,3 +185,12 @@ def _heard(reading: Reading, warnings: list[ConfigError]) -> Iterator[None]:
         logger.propagate = propagate
         logger.setLevel(level)
         logger.removeHandler(ear)
+
+
+def _of_plugin(settings: Settings, told: str) -> ConfigError:
+    """What a plugin warns of, with the place of the option that it names; its value may be secret."""
+    option = re.match(r"\[(\w+)\] (\w+): ", told)
+    place = settings.places.get((option[1], option[2])) if option else None
+    return ConfigError(
+        told, file=place and place.file, line=place and place.line, key=option[0][:-2] if option else ""
+    )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from oslo_config import cfg, iniparser
 
 from meteragent.errors import ConfigError
-from meteragent.plain import without_password
+from meteragent.plain import reason_of, without_password
 
 LARGEST = 64 << 20
 """Bytes that a file which a person writes may have."""
@@ -63,8 +63,8 @@ class _Reader(cfg.ConfigParser):
                 break
 
     def _note(self, told: str, line: int, text: str) -> None:
-        # what a line without a sound name holds may be a password
-        shown = without_password(f"{text.strip()!r:.60}")
+        # what a line without a sound name holds may be a password; of one that is cut off the end is missing
+        shown = f"{without_password(text.strip())!r:.60}"
         self._faults.append(ConfigError(f"{told}: {shown}", file=self.filename, line=line, value=shown))
 
     def assignment(self, key: str, value: list[str]) -> None:
@@ -137,4 +137,4 @@ def unreadable(error: OSError | UnicodeDecodeError) -> str:
     """Why a text file cannot be read, in words."""
     if isinstance(error, UnicodeDecodeError):
         return f"no UTF-8 text: byte {error.object[error.start]:#04x} at {error.start}"
-    return f"not readable: {error.strerror}"
+    return f"not readable: {reason_of(error)}"

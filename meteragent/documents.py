@@ -1,8 +1,7 @@
 """YAML text to plain Python with the line of every entry; apart, so that all files tell faults alike."""
 
-import difflib
 import reprlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -11,6 +10,7 @@ from yaml.constructor import ConstructorError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from meteragent.errors import ConfigError
+from meteragent.plain import near as near
 from meteragent.plain import without_password
 
 MOST_MERGED = 100_000
@@ -51,11 +51,6 @@ def as_text(name: Any) -> str:
         return str(name).encode(errors="backslashreplace").decode()
     except ValueError:  # an integer of more digits than Python prints
         return shown(name)
-
-
-def near(word: Any, words: Iterable[str]) -> str:
-    """The word that a misspelt one is perhaps meant to be; empty when none is like it."""
-    return next(iter(difflib.get_close_matches(str(word)[:100], list(words), 1, 0.7)), "")
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -126,8 +121,6 @@ class Entry(msgspec.Struct, frozen=True):
 
     document: Document
     mapping: dict[Any, Any]
-    warnings: list[str]
-    """Of the whole document; each names file and line."""
     place: tuple[Any, ...] = ()
     label: str = ""
 
@@ -152,9 +145,7 @@ class Entry(msgspec.Struct, frozen=True):
 
     def warn(self, told: str, *path: Any, suggestion: str = "") -> None:
         """Warn of what stands behind the path."""
-        remark = self.error(told, *path, suggestion=suggestion)
-        self.document.remarks.append(remark)
-        self.warnings.append(str(remark))
+        self.document.remarks.append(self.error(told, *path, suggestion=suggestion))
 
     def warn_unknown(self, known: tuple[str, ...]) -> None:
         """Warn of each key that is not known."""
@@ -178,15 +169,13 @@ def top(document: Document, required: tuple[str, ...]) -> Entry:
     value, allowed = document.value, f"allowed is a mapping with {' and '.join(required)}"
     if not isinstance(value, dict):
         raise document.error(f"{shown(value)} is no mapping; {allowed}")
-    entry = Entry(document, value, [])
+    entry = Entry(document, value)
     for key in required:
         if key not in value:
             raise entry.missing(key, allowed)
     for key, line in document.duplicates:
         told = f"{shown(key)} stands twice in one mapping; the last one counts"
-        remark = ConfigError(told, file=document.file, line=line, key=as_text(key))
-        document.remarks.append(remark)
-        entry.warnings.append(str(remark))
+        document.remarks.append(ConfigError(told, file=document.file, line=line, key=as_text(key)))
     entry.warn_unknown(required)
     return entry
 

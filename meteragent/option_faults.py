@@ -8,8 +8,8 @@ from typing import Any
 from oslo_config import cfg
 
 from meteragent.config_files import Place, Places
-from meteragent.documents import near
 from meteragent.errors import ConfigError
+from meteragent.plain import near
 
 Groups = Sequence[tuple[str, Sequence[cfg.Opt]]]
 """Every option by its group."""
@@ -65,15 +65,19 @@ def _is_text(value: Any) -> bool:
 
 def bad(group: str, opt: cfg.Opt, places: Places, reason: str) -> ConfigError:
     """The error for a value, wherever it comes from."""
+    shown = _shown(opt, place_of(group, opt, places))
+    return error(group, opt, places, f"[{group}] {opt.dest} = {shown}: {reason}")
+
+
+def error(group: str, opt: cfg.Opt, places: Places, told: str) -> ConfigError:
+    """What is to be told of an option, with its place."""
     place = place_of(group, opt, places)
-    shown = "(secret)" if opt.secret else f"{place.text!r:.120}"
-    return ConfigError(
-        f"[{group}] {opt.dest} = {shown}: {reason}",
-        file=place.file or None,
-        line=place.line,
-        key=f"[{group}] {opt.dest}",
-        value=shown,
-    )
+    key, value = f"[{group}] {opt.dest}", _shown(opt, place)
+    return ConfigError(told, file=place.file or None, line=place.line, key=key, value=value)
+
+
+def _shown(opt: cfg.Opt, place: Place) -> str:
+    return "(secret)" if opt.secret else f"{place.text!r:.120}"
 
 
 def place_of(group: str, opt: cfg.Opt, places: Places) -> Place:

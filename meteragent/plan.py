@@ -1,7 +1,7 @@
 """What is to run by a configuration, checked as a whole; apart from running it, so that it can be refused."""
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -41,10 +41,10 @@ class Plan(msgspec.Struct, frozen=True):
     targets: dict[str, list[Target]]
     """The publishers of each sink, open; ``close_targets`` closes those that nobody uses."""
 
-    def close_targets(self, but: "set[str] | frozenset[str]" = frozenset()) -> None:
-        """Close the publishers of all sinks but these."""
-        for name in set(self.targets) - but:
-            let_go(self.targets.pop(name))
+    def close_targets(self, names: Iterable[str]) -> None:
+        """Close the publishers of these sinks."""
+        for name in list(names):
+            let_go(self.targets.pop(name, ()))
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -58,9 +58,7 @@ class Change(msgspec.Struct, frozen=True):
         return f"{self.what} {self.name} {self.how}"
 
 
-def make_plan(
-    settings: Settings, clock: Clock, figures: Figures | None = None, before: Plan | None = None
-) -> Plan:
+def make_plan(settings: Settings, clock: Clock, figures: Figures = list, before: Plan | None = None) -> Plan:
     """What a configuration says, with everything checked that a start would find out.
 
     :raises ConfigError: when it cannot be used, also as one that needs a restart

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from meteragent.assembly import Source, make_source
 from meteragent.batch import Missed
@@ -64,7 +65,8 @@ class Polling:
 class Running:
     """The seats.
 
-    Life: constructed, ``start`` once, ``change`` for each reload, ``stop`` once.
+    Life: constructed, ``join``, ``start_sinks`` and ``start_sources`` once, ``change`` for each reload,
+    ``stop`` once.
     """
 
     def __init__(
@@ -125,23 +127,36 @@ class Running:
             polling.start()
 
     def change(self, plan: Plan, changes: Iterable[Change]) -> list[str]:
-        """Stop and start what has changed; what still ends with its former definition after a while."""
+        """Stop and start what has changed; what still ends with its former definition after a while.
+
+        :raises RuntimeError: when there were no threads for some of it; the rest is changed
+        """
+        seats: list[Seat[Polling] | Seat[Sink]] = []
+        failed: RuntimeError | None = None
         with self._changing:
-            seats = [] if self._stopped else [self._replace(plan, change) for change in changes]
+            for change in () if self._stopped else changes:
+                try:
+                    seats.append(self._replace(plan, change))
+                except RuntimeError as error:
+                    failed = error
         end = time.monotonic() + PATIENCE
         late = [seat.name for seat in seats if not seat.wait(end - time.monotonic())]
         self._sources = {name: seat for name, seat in self._sources.items() if not seat.vacant}
         self._sinks = {name: seat for name, seat in self._sinks.items() if not seat.vacant}
+        if failed is not None:
+            raise failed
         return late
 
     def _replace(self, plan: Plan, change: Change) -> "Seat[Polling] | Seat[Sink]":
         name = f"{change.what} {change.name}"
         if change.what == "sink":
             sink = self._sinks.setdefault(change.name, Seat(name))
-            sink.replace(_NextSink(self, plan, change.name))
+            sink.replace(
+                partial(self._begin_sink, plan, change.name), partial(plan.close_targets, [change.name])
+            )
             return sink
         source = self._sources.setdefault(change.name, Seat(name))
-        source.replace(_NextPolling(self, plan, change.name))
+        source.replace(partial(self._begin_polling, plan, change.name))
         return source
 
     def stop(self, deadline: float) -> bool:
@@ -159,6 +174,51 @@ class Running:
             sink.close()
         ended = [seat.wait_for_end(max(0.1, deadline - time.monotonic())) for seat in sinks]
         return all(polled) and all(ended)
+
+    def _begin_polling(self, plan: Plan, name: str, former: Polling | None) -> Polling | None:
+        """A polling source as a plan has it, or its end.
+
+        It goes on with the former's schedule where its interval is the same.
+        """
+        definition = plan.sources.get(name)
+        if former is not None and (
+            definition is None or definition.interval != former.source.interval
+        ):  # fmt: skip
+            # one that goes is over when it is asked to end, one that goes on when its successor begins
+            former.ticker.end(former.stopped_at if definition is None else self._clock.wall())
+        if definition is None:
+            for run in former.ticker.pending if former is not None else ():
+                LOG.warning("polling source %s ended, and %d missed ticks could not be told", name, run.ticks)
+            return None
+        if former is not None and definition.interval == former.source.interval:
+            schedule = former.ticker.schedule
+        else:
+            last = self._journal.last_ticks().get(name)
+            if former is not None and former.ticker.schedule.last is not None:
+                last = max(former.ticker.schedule.last, last or 0)
+            shift = offset(name, plan.settings.host, definition.interval)
+            schedule = begun_anew(name, definition.interval, shift, self._clock, last)
+        polling = self._polling(plan, name, schedule)
+        if former is not None:
+            polling.ticker.pending = former.ticker.pending
+            polling.source.poller.owed += former.source.poller.owed
+        polling.start()
+        return polling
+
+    def _begin_sink(self, plan: Plan, name: str, former: Sink | None) -> Sink | None:
+        """A sink as a plan has it, from the position of the former, or its end."""
+        if name not in plan.sinks:
+            self._journal.leave(name)
+            self._listen(gone=former)
+            return None
+        sink = self._sink(plan, name)
+        self._listen(added=sink, gone=former)
+        try:
+            sink.start()
+        except RuntimeError:  # no more threads: another one is made, and nobody may wait for this one
+            self._listen(gone=sink)
+            raise
+        return sink
 
     def _polling(self, plan: Plan, name: str, schedule: Schedule) -> Polling:
         source = make_source(
@@ -184,68 +244,3 @@ class Running:
                 self._listening.append(added)
             self._journal.listeners = [sink.offer for sink in self._listening]
             self.head = [sink for sink in self._listening if sink.mode == "hold"]
-
-
-class _NextPolling:
-    """A polling source as a plan has it, or its end."""
-
-    def __init__(self, running: Running, plan: Plan, name: str) -> None:
-        self._running, self._plan, self._name = running, plan, name
-
-    def begin(self, former: Polling | None) -> Polling | None:
-        """Go on with the former's schedule where its interval is the same."""
-        running, plan, name = self._running, self._plan, self._name
-        definition = plan.sources.get(name)
-        if former is not None and (
-            definition is None or definition.interval != former.source.interval
-        ):  # fmt: skip
-            # one that goes is over when it is asked to end, one that goes on when its successor begins
-            former.ticker.end(former.stopped_at if definition is None else running._clock.wall())
-        if definition is None:
-            for run in former.ticker.pending if former is not None else ():
-                LOG.warning("polling source %s ended, and %d missed ticks could not be told", name, run.ticks)
-            return None
-        if former is not None and definition.interval == former.source.interval:
-            schedule = former.ticker.schedule
-        else:
-            last = running._journal.last_ticks().get(name)
-            if former is not None and former.ticker.schedule.last is not None:
-                last = max(former.ticker.schedule.last, last or 0)
-            shift = offset(name, plan.settings.host, definition.interval)
-            schedule = begun_anew(name, definition.interval, shift, running._clock, last)
-        polling = running._polling(plan, name, schedule)
-        if former is not None:
-            polling.ticker.pending = former.ticker.pending
-            polling.source.poller.owed += former.source.poller.owed
-        polling.start()
-        return polling
-
-    def discard(self) -> None:
-        """Nothing was made yet."""
-
-
-class _NextSink:
-    """A sink as a plan has it, or its end."""
-
-    def __init__(self, running: Running, plan: Plan, name: str) -> None:
-        self._running, self._plan, self._name = running, plan, name
-
-    def begin(self, former: Sink | None) -> Sink | None:
-        """From the position of the former."""
-        running = self._running
-        if self._name not in self._plan.sinks:
-            running._journal.leave(self._name)
-            running._listen(gone=former)
-            return None
-        sink = running._sink(self._plan, self._name)
-        running._listen(added=sink, gone=former)
-        try:
-            sink.start()
-        except RuntimeError:  # no more threads: another one is made, and nobody may wait for this one
-            running._listen(gone=sink)
-            raise
-        return sink
-
-    def discard(self) -> None:
-        """Close what was opened for it."""
-        self._plan.close_targets(set(self._plan.targets) - {self._name})

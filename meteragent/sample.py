@@ -58,7 +58,7 @@ class Metadata(msgspec.Struct, frozen=True, gc=False, array_like=True):
                 json = _encode(_as_text_keyed(attributes))
         except Exception as error:  # boundary: a mapping of a pollster may fail while it is read
             raise Rejected(f"resource_metadata: {error}") from None
-        if not json.startswith(b"{"):
+        if json[:1] != b"{":
             if attributes is None:
                 return NO_METADATA
             raise Rejected(f"resource_metadata: {_shown(attributes)} is no mapping")
@@ -145,6 +145,10 @@ class Sample(msgspec.Struct, frozen=True, gc=False, array_like=True):
         return fields
 
 
+_LATER = ("monotonic_time", "user_name", "project_name")
+"""Fields that the ancestor's older samples lack."""
+
+
 def identifier(source: str, resource_id: str, meter: str, at: int, origin: int) -> str:
     """UUID text of an identity; each part is hashed with its length, so that none can run into the next."""
     digest = hashlib.blake2b(digest_size=16)
@@ -217,8 +221,10 @@ def accepted(sample: Any, at: int, source: str) -> Sample:
         raise Rejected(_length("unit", unit))
     if type(metadata) is not Metadata:
         metadata = Metadata.of(metadata)
-    seconds = getattr(sample, "monotonic_time", None)
-    user_name, project_name = getattr(sample, "user_name", None), getattr(sample, "project_name", None)
+    if type(sample) is Sample:
+        seconds, user_name, project_name = sample.monotonic_time, sample.user_name, sample.project_name
+    else:
+        seconds, user_name, project_name = (getattr(sample, field, None) for field in _LATER)
     if seconds is not None or user_name is not None or project_name is not None:
         seconds = _seconds(seconds)
         user_name, project_name = _optional("user_name", user_name), _optional("project_name", project_name)

@@ -6,7 +6,9 @@ its own choosing, and only then its successor begins.
 
 import logging
 import threading
-from typing import Generic, Protocol, TypeVar
+import time
+from collections.abc import Callable
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from meteragent.errors import MeteragentError
 from meteragent.plugins.reason import one_line
@@ -35,17 +37,9 @@ class Runner(Protocol):
 R = TypeVar("R", bound=Runner)
 
 
-class Successor(Protocol[R]):
-    """What follows in a seat."""
-
-    def begin(self, former: R | None) -> R | None:
-        """What runs from now on, started; None when nothing does. Tried again when it raises.
-
-        :param former: has ended
-        """
-
-    def discard(self) -> None:
-        """Called instead of ``begin`` when another one has come before its turn."""
+class _Successor(NamedTuple, Generic[R]):
+    begin: Callable[[R | None], R | None]
+    discard: Callable[[], None]
 
 
 class Seat(Generic[R]):
@@ -55,7 +49,7 @@ class Seat(Generic[R]):
         self.name, self.runner = name, runner
         """What runs, or is about to end."""
         self._lock = threading.Lock()
-        self._next: Successor[R] | None = None
+        self._next: _Successor[R] | None = None
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
 
@@ -64,21 +58,29 @@ class Seat(Generic[R]):
         """Whether nothing runs here and nothing will."""
         return self.runner is None and self._thread is None
 
-    def replace(self, successor: Successor[R]) -> None:
-        """Let it follow when what runs has ended; one that still waits for that is discarded.
+    def replace(
+        self, begin: Callable[[R | None], R | None], discard: Callable[[], None] = lambda: None
+    ) -> None:
+        """Let another one follow when what runs has ended; one that still waits for that is discarded.
 
-        :raises RuntimeError: when there is no thread to wait in
+        :param begin: starts what runs from now on and returns it, or None when nothing does; given the
+            former, which has ended; tried again when it raises
+        :param discard: called instead when yet another one has come before its turn
+        :raises RuntimeError: when there is no thread to wait in; it is discarded then
         """
-        with self._lock:
-            discarded: Successor[R] | None = successor
-            if not self._closing.is_set():
-                discarded, self._next = self._next, successor
-                if self._thread is None:
-                    thread = threading.Thread(target=self._follow, name=f"next {self.name}", daemon=True)
-                    thread.start()  # it waits for the lock before it says that it is done
-                    self._thread = thread
-        if discarded is not None:  # without the lock, as it closes what is foreign
-            discarded.discard()
+        successor = _Successor(begin, discard)
+        discarded: _Successor[R] | None = successor
+        try:
+            with self._lock:
+                if not self._closing.is_set():
+                    if self._thread is None:
+                        thread = threading.Thread(target=self._follow, name=f"next {self.name}", daemon=True)
+                        thread.start()  # it waits for the lock before it takes what follows
+                        self._thread = thread
+                    discarded, self._next = self._next, successor
+        finally:
+            if discarded is not None:  # without the lock, as it closes what is foreign
+                discarded.discard()
 
     def wait(self, seconds: float) -> bool:
         """Whether what was to follow has begun by then."""
@@ -99,20 +101,30 @@ class Seat(Generic[R]):
             discarded.discard()
 
     def wait_for_end(self, seconds: float) -> bool:
-        """Whether what runs has ended, after ``close``."""
-        return self.runner is None or self.runner.wait_for_end(seconds)
+        """Whether what runs, or is just about to begin, has ended, after ``close``."""
+        end, thread = time.monotonic() + seconds, self._thread
+        if thread is not None:
+            thread.join(max(0.0, seconds))
+            if thread.is_alive():
+                return False
+        return self.runner is None or self.runner.wait_for_end(max(0.0, end - time.monotonic()))
 
     def _follow(self) -> None:
         told = ""
         while self._former_ended():
             with self._lock:
                 successor, self._next = self._next, None
-                if successor is not None:
-                    told = self._begin(successor, told)
-                if not told or successor is None:
+                if successor is None:
                     self._thread = None
                     return
-            self._closing.wait(RETRY)
+            told = self._begin(successor, told)
+            if told:
+                self._closing.wait(RETRY)
+                continue
+            with self._lock:
+                if self._next is None:
+                    self._thread = None
+                    return
 
     def _former_ended(self) -> bool:
         """Wait for it; False when the agent ends before."""
@@ -123,14 +135,31 @@ class Seat(Generic[R]):
                     return False
         return True
 
-    def _begin(self, successor: Successor[R], told: str) -> str:
-        """Let it begin; why it could not, where it will be tried again."""
+    def _begin(self, successor: _Successor[R], told: str) -> str:
+        """Let it begin; why it could not, where it will be tried again.
+
+        Without the lock: it may hang, as on a disk that does, and ``close`` waits for no such thing.
+        """
         try:
-            self.runner = successor.begin(self.runner)
+            runner = successor.begin(self.runner)
         except Exception as error:  # boundary: a seat that stays empty would be a silent gap
             reason = str(error) if isinstance(error, MeteragentError) else one_line(error)
             if reason != told:
                 LOG.error("%s cannot begin and is tried again: %s", self.name, reason)
-            self._next = successor
+            self._put_back(successor)
             return reason
+        with self._lock:
+            self.runner = runner
+            closing = self._closing.is_set()
+        if closing and runner is not None:
+            runner.stop()
         return ""
+
+    def _put_back(self, successor: _Successor[R]) -> None:
+        """Let it be tried again, unless another one has come meanwhile or nothing is to follow any more."""
+        with self._lock:
+            wanted = self._next is None and not self._closing.is_set()
+            if wanted:
+                self._next = successor
+        if not wanted:
+            successor.discard()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
-from meteragent.documents import shown
+from meteragent.documents import Entry, shown
 
 REMEMBERED = 4096
 """Names whose answer a selection remembers."""
@@ -36,6 +36,22 @@ class Selection:
         self._allowed = _matchers(self._patterns)
         self._otherwise = len(self._denied) == len(entries)
         self._remembered = lru_cache(REMEMBERED)(self._decide)
+
+    @classmethod
+    def of(cls, entry: Entry) -> "Selection":
+        """What an entry of a document has under ``meters``; what is remarkable about it is warned of.
+
+        :raises ConfigError: when it has none or it cannot be used
+        """
+        if "meters" not in entry.mapping:
+            raise entry.missing("meters", "allowed is a list of names")
+        try:
+            selection = cls(entry.mapping["meters"])
+        except ValueError as error:
+            raise entry.error(f"meters: {error}", "meters") from None
+        for remark in selection.remarks:
+            entry.warn(f"meters: {remark}", "meters")
+        return selection
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Selection) and self._written == other._written

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from meteragent.errors import ConfigError
+from meteragent.plain import reason_of
 
 LOG = logging.getLogger(__name__)
 
@@ -80,7 +81,8 @@ def make(path: Path) -> Path:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         owner, user = path.stat().st_uid, os.geteuid()
     except OSError as error:
-        raise ConfigError(f"state folder {str(path)!r}: {error.strerror}; {_ADVICE}") from None
+        fault = reason_of(error)
+        raise ConfigError(f"state folder {str(path)!r}: {fault}; {_ADVICE}") from None
     if owner != user:
         LOG.warning(
             "state folder %s belongs to user id %d, and the agent runs as %d: what it makes there, the other "
@@ -101,7 +103,7 @@ def lock(path: Path) -> int:
         note = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise ConfigError(f"{error.filename}: {error.strerror}; {_ADVICE}") from None
+        raise ConfigError(f"{error.filename}: {reason_of(error)}; {_ADVICE}") from None
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.ftruncate(note, 0)
@@ -127,5 +129,5 @@ def check_restored(path: Path) -> None:
     """
     if (path / RESTORING).exists():
         raise ConfigError(
-            f"state folder {path}: a restore into it was cut off; run `meteragent restore` again"
+            f"state folder {path}: a restore into it was cut off; run `meteragent restore --replace` again"
         )

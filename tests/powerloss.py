@@ -20,11 +20,18 @@ class Book:
         self.pending: list[tuple[int, bytes]] = []
         """Writes since the last sync: offset and data; an offset below 0 cuts the file to so many bytes."""
 
-    def sync(self) -> None:
-        """All that was written is there for good."""
-        for offset, data in self.pending:
+    def sync(self, first: int | None = None) -> None:
+        """All that was written, or so much of it, is there for good."""
+        for offset, data in self.pending[:first]:
             _apply(self.durable, offset, data)
-        self.pending.clear()
+        del self.pending[:first]
+
+    def written(self) -> bytes:
+        """What is read while there is power."""
+        content = bytearray(self.durable)
+        for offset, data in self.pending:
+            _apply(content, offset, data)
+        return bytes(content)
 
     def after_cut(self, chance: random.Random) -> bytes:
         """What is found when the power is back: any of the pending writes, each possibly torn."""
