@@ -8,7 +8,7 @@ run: .venv/installed
 	@exec $(BIN)/meteragent run --config-dir etc/meteragent --state-dir state
 
 test: .venv/testing check
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 check: .venv/testing
 	$(BIN)/ruff format --check .

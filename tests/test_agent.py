@@ -1,7 +1,9 @@
 """The agent as a whole, in this process: what it starts, holds, says and stops."""
 
+import gc
 import json
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -224,14 +226,15 @@ def test_a_file_belongs_to_one_sink(configure: Configure) -> None:
         pipeline="{sources: [{name: a, meters: ['*'], sinks: [s, t]}],"
         " sinks: [{name: s, publishers: ['file:x']}, {name: t, publishers: ['file:x']}]}"
     )
-    with pytest.raises(ConfigError, match="that of sink 's', too"):
+    with pytest.raises(ConfigError, match="a file of publisher 'file:x' of sink 's'"):
         Agent(settings).start()
 
 
 def test_an_unknown_store_lists_the_drivers(configure: Configure) -> None:
-    """Start-up stops in one line."""
+    """Start-up stops in one line, which names the option."""
     settings = configure(options="[storage]\nconnection = mongodb://here\n")
-    with pytest.raises(ConfigError, match=r"storage 'mongodb' is not installed; installed: .*sqlite"):
+    told = r"^\[storage\] connection: storage 'mongodb' is not installed; installed: .*sqlite"
+    with pytest.raises(ConfigError, match=told):
         Agent(settings).start()
 
 
@@ -309,3 +312,48 @@ def test_several_sources_that_meet_a_refusal_at_once_tell_it_once(
     finally:
         log.removeHandler(slow)
     assert len([line for line in slow.lines if line.startswith("not everything can be accepted")]) == 1
+
+
+def test_what_can_be_told_without_the_account_is_told(
+    configure: Configure, running: Callable[[Settings], Agent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the journal cannot be read; the line of account says why, and the rest stands behind it."""
+    agent = running(configure())
+
+    def unreadable() -> None:
+        raise Unavailable("no such disk")
+
+    until(lambda: agent.status()["account"].read)
+    monkeypatch.setattr(agent._journal, "status", unreadable)
+    monkeypatch.setattr(agent, "_holding", "it is full")
+    assert agent.account_line() == (
+        "the account cannot be read now: no such disk; not everything is accepted: it is full"
+    )
+    told = agent.status()
+    assert (told["account"], told["holding"], told["sinks"][0]["name"]) == (None, "it is full", "store")
+    assert "build" in {figure.kind.name for figure in agent.figures()}
+
+
+def test_a_reload_closes_what_former_pollsters_had_open(
+    configure: Configure, running: Callable[[Settings], Agent]
+) -> None:
+    """Though they refer to themselves; only those of the start are never looked at again."""
+    polling = "sources: [{name: host, interval: 1, meters: ['host.filesystem.*', 'host.load.*']}]"
+
+    def watched() -> int:
+        files = [f"/proc/self/fd/{each}" for each in os.listdir("/proc/self/fd")]
+        return sum(os.readlink(each).endswith("/mountinfo") for each in files if os.path.islink(each))
+
+    gc.collect()
+    agent, before = running(configure(polling)), watched()
+    gc.disable()  # it would be only by chance that garbage is looked for meanwhile
+    try:
+        for number in range(3):
+            polled = agent.status()["account"].read
+            until(lambda polled=polled: agent.status()["account"].read > polled)  # type: ignore[misc]
+            assert "reloaded: polling source host changed" in agent.reload(
+                configure(polling, options=f"[foreign]\nx = {number}\n")
+            )
+    finally:
+        gc.enable()
+    assert watched() <= before + 1

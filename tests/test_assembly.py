@@ -132,7 +132,7 @@ def test_a_password_is_never_shown(configured: Configured, url: str, shown: str)
         ("'file:../state/agent.lock'", "the agent"),
         ("'file://{}/state/journal.db-wal'", "the agent"),
         ("'file:samples.db'", "[storage] connection"),
-        ("'file:a', 'file:./a'", "publisher 'file:a'"),
+        ("'file:a', 'file:./a'", "publisher 'file:a' of sink 'b'"),
     ],
 )
 def test_a_publisher_may_not_write_to_a_file_of_another(
@@ -147,6 +147,22 @@ def test_a_publisher_may_not_write_to_a_file_of_another(
         Agent(settings).start()
     assert str(refused.value).startswith(f"{tmp_path}/pipeline.yaml:3: sink 'b': publisher 'file:")
     assert str(refused.value).endswith(f"which is a file of {owner}")
+
+
+@pytest.mark.parametrize("url", ["file:a", "file:./a", "file:b"])
+def test_two_sinks_may_not_write_to_one_file(configured: Configured, tmp_path: Path, url: str) -> None:
+    """By one URL or two, and also through a link: its length is part of a sink's position."""
+    settings = configured(
+        pipeline="sources: [{name: a, meters: ['*'], sinks: [x, y]}]\n"
+        f"sinks:\n- {{name: x, publishers: ['file:a']}}\n- {{name: y, publishers: ['{url}']}}\n"
+    )
+    (settings.make_state_dir() / "b").symlink_to("a")
+    with pytest.raises(ConfigError) as refused:
+        make_targets(settings, Clock(), plan_sinks(settings))
+    assert str(refused.value).startswith(
+        f"{tmp_path}/pipeline.yaml:4: sink 'y': publisher {url!r} would write"
+    )
+    assert str(refused.value).endswith("which is a file of publisher 'file:a' of sink 'x'")
 
 
 def test_the_store_may_not_be_the_journal(configured: Configured) -> None:

@@ -330,5 +330,5 @@ def test_a_named_document_that_cannot_be_read_is_refused(
 def test_a_default_document_that_cannot_be_read_is_refused(folders: Settings, tmp_path: Path) -> None:
     """A folder of that name is told, not passed over."""
     (tmp_path / "given" / "polling.yaml").mkdir()
-    with pytest.raises(ConfigError, match="not readable: Is a directory"):
+    with pytest.raises(ConfigError, match="not readable: is a directory"):
         folders.document("polling.yaml", "built in")

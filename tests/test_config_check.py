@@ -1,5 +1,6 @@
 """Tests of the check of a whole configuration: everything is found at once, and nothing else is touched."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -119,13 +120,44 @@ def test_every_fault_of_the_pipeline_is_found_at_once(tmp_path: Path) -> None:
         ("pipeline.yaml", 7, "sinks[0].publishers[0]", "store"),
         ("pipeline.yaml", 7, "sinks[0].publishers[2]", ""),
         ("pipeline.yaml", 8, "sinks[0].when_full", ""),
-        ("pipeline.yaml", 10, "publishers", ""),
+        ("pipeline.yaml", 11, "sinks[1].publishers[0]", ""),
         ("pipeline.yaml", 11, "sinks[1].publishers[1]", ""),
         ("pipeline.yaml", 12, "sinks[1].max_lag", ""),
     ]
     assert ("pipeline.yaml", 9, "sinks[0].max_lagg", "max_lag") in told(verdict.warnings)
     for fault in verdict.faults:
         assert "hush" not in f"{fault}{fault.value}"
+
+
+@pytest.mark.parametrize("before", [[], [{"name": "x"}, 5]])
+def test_entries_in_one_line_are_told_apart(tmp_path: Path, before: list[Any]) -> None:
+    """As in JSON, where an entry cannot be known by its line; also behind some that are at fault."""
+    slip = {"name": "b", "interval": 9, "meters": ["host.load.*", "nope"], "discovery": ["other"]}
+    feed = {"name": "s", "meters": ["host.load.*", "nope"], "sinks": ["a", "b"]}
+    sinks = [{"name": "a", "publishers": ["store:"]}, {"name": "b", "publishers": ["null:", "stroe:"]}]
+    polling = {"sources": [*before, {"name": "a", "interval": 9, "meters": ["*"]}, slip, slip]}
+    pipeline = {"sources": [*before, feed], "sinks": [*before, *sinks]}
+    verdict = checked(tmp_path, polling=json.dumps(polling), pipeline=json.dumps(pipeline))
+    first, second, third = (len(before) + number for number in range(3))
+    found = [each for each in verdict.faults if not before or "not installed" in str(each)]
+    assert [(Path(each.file or "").name, each.line, each.key) for each in found] == [
+        ("pipeline.yaml", 1, f"sinks[{second}].publishers[1]"),
+        ("polling.yaml", 1, f"sources[{second}].discovery[0]"),
+        ("polling.yaml", 1, f"sources[{third}].discovery[0]"),
+    ]
+    assert [(Path(each.file or "").name, each.line, each.key) for each in verdict.warnings] == [
+        ("pipeline.yaml", 1, f"sources[{first}].meters[1]"),
+        ("polling.yaml", 1, f"sources[{third}].name"),
+        ("polling.yaml", 1, f"sources[{second}].meters[1]"),
+        ("polling.yaml", 1, f"sources[{third}].meters[1]"),
+    ]
+
+
+def test_texts_of_names_that_are_alike_are_told_at_their_sink(tmp_path: Path) -> None:
+    """Behind a sink that is at fault, too."""
+    sinks = "[{name: x}, {name: 6, publishers: ['null:']}, {name: '6', publishers: ['null:']}]"
+    verdict = checked(tmp_path, pipeline=f"{{sources: [], sinks: {sinks}}}")
+    assert "sinks[2].name" in {fault.key for fault in verdict.faults}
 
 
 def test_every_fault_of_the_options_is_found_at_once(tmp_path: Path) -> None:
@@ -144,6 +176,48 @@ def test_every_fault_of_the_options_is_found_at_once(tmp_path: Path) -> None:
     ]
     for fault in verdict.faults:
         assert "hush" not in f"{fault}{fault.value}"
+
+
+def test_what_is_warned_of_an_option_names_the_place_that_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a file, or in the environment, which wins; the agent logs the same."""
+    monkeypatch.setenv("OS_PLUGINS__DISABLE", "publisher:fiel")
+    (tmp_path / "config").mkdir()
+    verdict = checked(tmp_path, options="[plugins]\ndisable = x:y\n[polling]\nnamespaces = host, hots\n")
+    assert [str(each).split(": [")[0] for each in verdict.warnings] == [
+        f"{tmp_path}/config/meteragent.conf:4", "environment variable OS_PLUGINS__DISABLE",
+    ]  # fmt: skip
+    assert [(each.key, each.value) for each in verdict.warnings] == [
+        ("[polling] namespaces", "'host, hots'"), ("[plugins] disable", "'publisher:fiel'"),
+    ]  # fmt: skip
+
+
+def test_an_agent_that_meters_itself_is_sound(tmp_path: Path) -> None:
+    """Though only one that runs has anything to tell."""
+    polling = "sources: [{name: own, interval: 9, meters: ['meteragent.*']}]"
+    verdict = checked(tmp_path, options="[polling]\nnamespaces = host,agent\n", polling=polling)
+    assert (verdict.faults, verdict.warnings) == ([], [])
+
+
+def test_files_of_publishers_are_theirs_by_their_names_only(tmp_path: Path) -> None:
+    """A store has others beside it, which no publisher may have."""
+    urls = ["file:a", "file:a-agents", "file:a-wal", "file:samples.db-wal"]
+    sinks = "".join(f"- {{name: s{number}, publishers: ['{url}']}}\n" for number, url in enumerate(urls))
+    sources = "sources: [{name: a, meters: ['*'], sinks: [s0, s1, s2, s3]}]"
+    (fault,) = checked(tmp_path, pipeline=f"{sources}\nsinks:\n{sinks}").faults
+    assert "'file:samples.db-wal' would write to" in str(fault)
+    assert "which is a file of [storage] connection" in str(fault)
+
+
+@pytest.mark.parametrize("url", ["sqlite:user:hunter2@h", f"sqlite://user:{'hunter2' * 900}@h"])
+def test_a_password_in_a_line_or_url_that_is_none_is_not_told(tmp_path: Path, url: str) -> None:
+    """However long it is."""
+    verdict = checked(tmp_path, options=f"[storage]\n {url}\nconnection = {url}\n")
+    assert len(verdict.faults) == 2
+    for fault in verdict.faults:
+        assert "hunter2" not in f"{fault}{fault.value}"
+    assert "names no file" in str(verdict.faults[1])
 
 
 def test_an_entry_that_stands_twice_is_a_fault(tmp_path: Path) -> None:
@@ -235,5 +309,5 @@ def test_any_document_is_judged_as_the_agent_judges_it(
             except ConfigError:
                 assert found
             else:
-                beyond = ("installed", "names no file", "belongs to", "would write", "disabled", "loaded")
+                beyond = ("installed", "names no file", "would write", "disabled", "loaded")
                 assert all(any(word in str(each) for word in beyond) for each in found), found

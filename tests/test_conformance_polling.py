@@ -53,7 +53,7 @@ def pattern_is_no_text(case: dict[str, Any]) -> bool:
     if not any("$error" in source["support_meter"] for source in sources):
         return False
     _, warnings = parse(case["yaml"], "polling.yaml")
-    return any("is no text and selects nothing" in warning for warning in warnings)
+    return any("is no text and selects nothing" in str(warning) for warning in warnings)
 
 
 def test_polling_files_mean_what_they_mean_to_the_ancestor() -> None:

@@ -19,6 +19,15 @@ def test_twenty_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     assert verdict["lost"] < 2 * 20 * 2, "under two intervals for each kill and polling source"
 
 
+def test_ten_kills_cost_the_analytic_store_nothing(tmp_path: Path) -> None:
+    """The same on a store of DuckDB, by the same verdict."""
+    seed = int(os.environ.get("METERAGENT_CRASH_SEED", "7"))
+    verdict = crash(tmp_path, kills=10, seed=seed, scheme="duckdb")
+    assert not verdict["faults"]
+    assert verdict["samples"] > 0
+    assert verdict["open"] > 0
+
+
 @pytest.mark.parametrize("phase", PHASES[1:])
 def test_a_kill_at_each_step_is_mended_by_the_next_start(tmp_path: Path, phase: str) -> None:
     """Killed the third time it reaches a step, the agent goes on where it was."""

@@ -15,7 +15,10 @@ from meteragent.config import list_opts
 ROOT = Path(__file__).parent.parent
 DOC = ROOT / "doc"
 COMMANDS = (DOC / "commands.rst").read_text()
-PLUGIN_GROUPS = ("meteragent.poll.", "meteragent.discover", "meteragent.publisher", "meteragent.storage")
+PLUGIN_GROUPS = (
+    "meteragent.poll.", "meteragent.discover", "meteragent.publisher", "meteragent.storage",
+    "meteragent.notification", "meteragent.trait",
+)  # fmt: skip
 SHARED = {"--help", "--format", "--column", "--sort-column"}
 """Options that commands.rst explains once."""
 

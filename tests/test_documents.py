@@ -214,8 +214,8 @@ def answer(source: str | bytes) -> str:
 def test_a_fault_tells_its_key_value_and_what_was_meant() -> None:
     """Apart from the message, for programs; a password in a value is not told."""
     document = load("sources:\n- name: a\n  urls: ['x://me:hush@host']\n  intervall: 5\n", "x.yaml")
-    whole = top(document, ("sources",))
-    entry = Entry(document, document.value["sources"][0], whole.warnings, ("sources", 0), "source 'a'")
+    top(document, ("sources",))
+    entry = Entry(document, document.value["sources"][0], ("sources", 0), "source 'a'")
     error = entry.error("urls: odd", "urls", 0)
     assert (error.key, error.value) == ("sources[0].urls[0]", "'x://me:***@host'")
     missing = entry.missing("interval", "allowed is 5")
@@ -226,7 +226,7 @@ def test_a_fault_tells_its_key_value_and_what_was_meant() -> None:
     )
     entry.warn_unknown(("name", "urls", "interval"))
     (remark,) = document.remarks
-    assert (str(remark), remark.suggestion) == (whole.warnings[0], "interval")
+    assert (remark.line, remark.suggestion) == (4, "interval")
 
 
 def test_reading_goes_on_behind_a_fault() -> None:

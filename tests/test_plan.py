@@ -30,7 +30,7 @@ def planned(tmp_path: Path) -> Planned:
         (tmp_path / "pipeline.yaml").write_text(json.dumps({"sources": [feed], "sinks": sinks}))
         (tmp_path / "meteragent.conf").write_text(f"[DEFAULT]\nhost = here\n{options}")
         plan = make_plan(load([], [str(tmp_path)], str(tmp_path / "state")), Clock(), before=before)
-        plan.close_targets()
+        plan.close_targets(plan.targets)
         return plan
 
     return make

@@ -50,7 +50,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(folder: Path, call: Call) -> N
     ended = call("run", "--stop-after", "0")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == (
-        f"meteragent: state folder '{folder}/state': Read-only file system; "
+        f"meteragent: state folder '{folder}/state': read-only file system; "
         "--state-dir or [agent] state_dir names another one\n"
     )
 
@@ -62,7 +62,7 @@ def test_a_folder_that_cannot_be_written_any_more_is_one_line(folder: Path, call
     ended = call("run", "--stop-after", "0")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == (
-        f"meteragent: {folder}/state/agent.lock: Read-only file system; "
+        f"meteragent: {folder}/state/agent.lock: read-only file system; "
         "--state-dir or [agent] state_dir names another one\n"
     )
     for command in ("meter list", "sample list -m host.uptime", "gap list -f csv", "journal verify -f csv"):

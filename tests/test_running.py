@@ -1,6 +1,8 @@
 """What runs in an agent is replaced while the rest goes on; an agent in this process."""
 
+import contextlib
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +17,7 @@ from meteragent import seat as seat_module
 from meteragent.agent import Agent
 from meteragent.batch import Poll
 from meteragent.config import Settings, load
-from meteragent.errors import Unavailable
+from meteragent.errors import NotFound, Unavailable
 from meteragent.journal import status
 from meteragent.journal.status import SinkAccount
 from meteragent.storage.sqlite.driver import SQLiteDriver
@@ -31,6 +33,38 @@ class Slow:
     def get_samples(self):
         time.sleep(2.2)
         yield Sample("slow", "gauge", "1", 1, resource_id="r")
+"""
+ASKING = """
+from meteragent.sample import Sample
+
+
+class Found:
+    def discover(self, conf):
+        return [conf.debug]
+
+
+class Asking:
+    meters = ("asked",)
+
+    def get_samples(self, resources, conf):
+        for each in resources:
+            yield Sample("asked", "gauge", "1", 1, resource_id=f"{each} {conf.debug}")
+"""
+HOLDING = """
+from meteragent.publishers.base import Publisher
+
+
+class Holding(Publisher):
+    def __init__(self, url):
+        self._file = open(url.partition(":")[2], "a")
+
+    def publish(self, samples):
+        for sample in samples:
+            self._file.write(f"{sample.name}\\n")
+        self._file.flush()
+
+    def close(self):
+        self._file.close()
 """
 SOURCE = {"name": "a", "interval": 1, "meters": ["host.uptime"]}
 STORE = {"name": "store", "publishers": ["store:"]}
@@ -207,6 +241,37 @@ def test_a_sink_that_finds_no_thread_begins_later_and_once(
     until(lambda: sink(settings, "file").delivered > 0)
 
 
+def test_a_change_that_finds_no_thread_keeps_nothing_open(
+    configure: Configure,
+    started: Callable[[Settings], Agent],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The rest is changed, and the next reload changes what is left."""
+    install(tmp_path / "site", "holding", HOLDING, {"meteragent.publisher": {"holding": "Holding"}})
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    agent = started(configure(SOURCE))
+    begin, refused = threading.Thread.start, ["next sink first"]
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name in refused:
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    files = {name: tmp_path / name for name in ("first", "second")}
+    sinks = [{"name": name, "publishers": [f"holding:{file}"]} for name, file in files.items()]
+    settings = configure(SOURCE, sinks=(STORE, *sinks))
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        agent.reload(settings)
+    assert sorted(each["name"] for each in agent.status()["sinks"]) == ["second", "store"]
+    held = {os.readlink(file) for file in Path("/proc/self/fd").iterdir() if file.exists()}
+    assert held & set(map(str, files.values())) == {str(files["second"])}
+    refused.clear()
+    agent.reload(settings)
+    until(lambda: files["first"].read_text() and files["second"].read_text())
+
+
 def test_an_agent_stops_in_time_while_a_change_hangs(
     configure: Configure, started: Callable[[Settings], Agent]
 ) -> None:
@@ -218,6 +283,38 @@ def test_an_agent_stops_in_time_while_a_change_hangs(
     stopping.start()
     stopping.join(5)
     assert not stopping.is_alive()
+
+
+def test_plugins_that_stay_read_the_options_that_are_in_use(
+    configure: Configure,
+    started: Callable[[Settings], Agent],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And where others come, the threads of the former discoveries end."""
+    groups = {"meteragent.poll.asking": {"asking": "Asking"}, "meteragent.discover": {"found": "Found"}}
+    install(tmp_path / "site", "asking", ASKING, groups)
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    source = {"name": "a", "interval": 1, "meters": ["asked"], "discovery": ["found"]}
+    options = "[polling]\nnamespaces = asking\n"
+    settings = configure(source, options=options)
+    agent = started(settings)
+    assert agent.reload(configure(source, options=f"debug = true\n{options}")) == [
+        "reloaded: nothing that runs has changed"
+    ]
+    driver = SQLiteDriver("sqlite:///samples.db", settings.state_dir, read_only=True)
+
+    def seen() -> list[str]:
+        with contextlib.suppress(NotFound):  # the store may be in the making
+            return [each.resource_id for each in driver.resources()]
+        return []
+
+    until(lambda: "True True" in seen())
+    driver.close()
+    threads = {each for each in threading.enumerate() if each.name == "discovery found"}
+    assert threads
+    agent.reload(configure(source, options=f"{options}[another]\nkey = 1\n"))
+    until(lambda: not any(each.is_alive() for each in threads))
 
 
 def test_an_agent_that_does_not_run_takes_no_reload(
