@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from meteragent.event import Event
 from meteragent.sample import Sample
 from meteragent.typed import known
 
@@ -74,6 +75,7 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     """Host, or coordination group, whose polls these are: sources of one name on two hosts are two."""
     kept: list[Kept] = []
     """What the pollsters of ``polls`` keep; the journal has a place of its own for it, sinks see none."""
+    events: list[Event] = []
 
 
 class Refused(msgspec.Struct, frozen=True):

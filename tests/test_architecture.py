@@ -21,6 +21,7 @@ VOCABULARY = {
     "machine",
     "selection",
     "event",
+    "message",
     "plain",
     "figures",
     "progress",
