@@ -45,6 +45,8 @@ def shown(value: Any) -> str:
 
 def as_text(name: Any) -> str:
     """A name of any type as text that can be stored and told."""
+    if type(name) is str and name.isascii():
+        return name
     if isinstance(name, list | dict | set | bytes):
         return shown(name)
     try:  # a lone surrogate could not be stored

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from meteragent.clock import EARLIEST, LATEST
 from meteragent.documents import as_text, shown
@@ -152,8 +153,10 @@ class _Intake:
             self.problems.append(f"meter {_read(each, 'name')}: refused: {one_line(error)}")
 
     def _accepted(self, each: Any) -> Sample:
-        ordinal = self._ordinal(each)  # before it can be refused, as the next delivery may accept it
         own = each if type(each) is Sample else None  # the ancestor's has an id made at random
+        ordinal = 0
+        if own is None or (own.id is None and not own.origin):
+            ordinal = self._ordinal(each)  # before it can be refused, as the next delivery may accept it
         source = self._source if own is None or own.source is None else _source(own.source)
         sample = accepted(each, self._instant(getattr(each, "timestamp", None)), source)
         self._weight += len(Metadata.of(sample.resource_metadata).json)
@@ -165,7 +168,8 @@ class _Intake:
             origin = received(sample, str(own.id))
         else:
             origin = notified(str(self._metadata.get("message_id") or ""), self.maker, ordinal)
-        return msgspec.structs.replace(sample, origin=origin)
+        force_setattr(sample, "origin", origin)  # nobody else has it yet
+        return sample
 
     def _ordinal(self, each: Any) -> int:
         """Its place among those of its maker, name and resource, refused or not."""

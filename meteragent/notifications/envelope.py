@@ -66,7 +66,7 @@ def _document(message: dict[str, Any]) -> dict[str, Any]:
         context = _without_secrets(message.get("ctxt"))
         return {"ctxt": context, **told, "event_type": event_type, "metadata": known}
     message_id = _required(message, "message_id")
-    context = {name[9:]: value for name, value in message.items() if name.startswith(_CONTEXT)}
+    context = {name[9:]: value for name, value in message.items() if name[:9] == _CONTEXT}
     for name in _NOT_CONTEXT:
         context.pop(name, None)
     context["client_timeout"] = message.get("_timeout")
@@ -81,9 +81,10 @@ def _document(message: dict[str, Any]) -> dict[str, Any]:
 
 def _without_secrets(context: Any) -> Any:
     """The context with nothing told of the secrets in it, so that they are gone before anything is kept."""
-    for name in _SECRET:
-        if isinstance(context, dict) and context.get(name):
-            context[name] = None
+    if isinstance(context, dict):
+        for name in _SECRET:
+            if context.get(name):
+                context[name] = None
     return context
 
 

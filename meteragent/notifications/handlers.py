@@ -5,12 +5,14 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from meteragent.errors import PluginError, PluginUnavailable
+from meteragent.errors import ConfigError, PluginError, PluginUnavailable
 from meteragent.notifications.base import PRIORITIES, Handler
 from meteragent.notifications.declarative import event_definition, meter_definition
-from meteragent.notifications.declarative import files as documents
+from meteragent.notifications.declarative import files as read_files
 from meteragent.notifications.declarative.events import DeclarativeEvents
+from meteragent.notifications.declarative.events import document as document_of_events
 from meteragent.notifications.declarative.meters import DeclarativeMeters
+from meteragent.notifications.declarative.meters import documents as documents_of_meters
 from meteragent.notifications.reserved import Reserved
 from meteragent.notifications.traits.base import TraitPlugin
 from meteragent.plugins import catalog, loader
@@ -21,9 +23,10 @@ Files = Sequence[tuple[str, str]]
 """Names and texts of documents, in their order."""
 
 
-def installed(conf: Any) -> dict[str, Any]:
+def installed(conf: Any, faults: list[ConfigError] | None = None) -> dict[str, Any]:
     """The handlers that are installed, by name; one that is broken is named in the log and left out.
 
+    :param faults: to note there instead of raising it what makes definitions unusable
     :raises ConfigError: when definitions that the config names cannot be used
     """
     values = {"conf": conf, "host": conf.host, "traits": _traits(conf)}
@@ -38,6 +41,10 @@ def installed(conf: Any) -> dict[str, Any]:
             LOG.info("%s has nothing to do here: %s", plugin.label, error)
         except PluginError as error:
             LOG.warning("%s", error)
+        except ConfigError as error:
+            if faults is None:
+                raise
+            faults.append(error)
     return made
 
 
@@ -70,7 +77,17 @@ def files(path: str | os.PathLike[str]) -> Files:
 
     :raises ConfigError: when one cannot be read
     """
-    return documents.read(path)
+    return read_files.read(path)
+
+
+def documents(conf: Any) -> list[tuple[str, bytes]]:
+    """Names and contents of the documents of definitions that the config names, meters first.
+
+    :raises ConfigError: when one cannot be read
+    """
+    texts, _ = documents_of_meters(conf)
+    told, file = document_of_events(conf)
+    return [*((name, text.encode()) for name, text in texts), (file, told)]
 
 
 def _traits(conf: Any) -> dict[str, type[TraitPlugin]]:

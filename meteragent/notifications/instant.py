@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from meteragent.documents import shown
@@ -32,6 +33,12 @@ def instant_of(told: Any) -> int:
     if not isinstance(told, str):
         problem = "missing" if told is None else f"{shown(told)} is no text"
         raise Rejected(f"timestamp: {problem}; {_ALLOWED}")
+    return _read(told)
+
+
+@lru_cache(1024)
+def _read(told: str) -> int:
+    """Remembered, as the samples and events of a notification have its time."""
     found = _TIME.fullmatch(told)
     if found is None:
         raise Rejected(f"timestamp: {shown(told)} is no time; {_ALLOWED}")

@@ -13,7 +13,7 @@ import msgspec
 from meteragent.documents import as_text, shown
 from meteragent.errors import ConfigError, Rejected
 from meteragent.event import DATETIME, FLOAT, INTEGER, NONE, TEXT, Event, Kind, Trait
-from meteragent.notifications.base import Handler, Notification
+from meteragent.notifications.base import Handler, Notification, Refused
 from meteragent.notifications.declarative import files
 from meteragent.notifications.declarative.event_definition import (
     EventDefinition,
@@ -84,7 +84,7 @@ class DeclarativeEvents(Handler):
         try:
             return (_event(_unicode(event_type), notification, definition.traits, raw, problems),)
         except Rejected as error:
-            problems.append(f"event {_unicode(event_type)}: refused: {error}")
+            problems.append(Refused(f"event {_unicode(event_type)}: refused: {error}"))
             return ()
 
     def _raw(self, notification: Notification, problems: list[str]) -> dict[str, Any]:
@@ -121,7 +121,7 @@ class Events(DeclarativeEvents):
 
     def __init__(self, conf: Any, traits: Mapping[str, type[TraitPlugin]]) -> None:
         options = conf.event
-        text, file = _document(conf, options.definitions_cfg_file)
+        text, file = document(conf)
         definitions, problems = load(text, file, traits)
         for problem in problems:
             LOG.warning("%s", problem)
@@ -154,41 +154,37 @@ def _event(
     generated = _instant(metadata.get("timestamp"))
     traits = []
     for definition in definitions:
+        kind, name = definition.kind, definition.name
         try:
-            trait = _trait(definition, document)
+            value = definition.field.first(document)
+            # nova says '' for a time that is not yet
+            if value is None or (value == "" and kind != TEXT):
+                continue
+            converted = _CONVERT[kind](value)
         except Rejected as error:
-            raise Rejected(f"trait {definition.name}: {error}") from None
+            raise Rejected(f"trait {name}: {error}") from None
         except Exception as error:  # boundary: a trait plugin is code of others, and so is what it makes
-            raise Rejected(f"trait {definition.name}: {one_line(error)}") from None
-        if trait is None:
+            raise Rejected(f"trait {name}: {one_line(error)}") from None
+        if not isinstance(converted, str) and (fault := _beyond(converted)):
+            told = f"{shown(converted)} {fault}, the trait is left out"
+            problems.append(f"event {event_type}: trait {name}: {told}")
             continue
-        fault = _beyond(trait.value)
-        if fault:
-            told = f"{shown(trait.value)} {fault}, the trait is left out"
-            problems.append(f"event {event_type}: trait {trait.name}: {told}")
-        else:
-            traits.append(trait)
+        traits.append(Trait(name, kind, converted))
     return Event(as_text(message_id), event_type, generated, traits, raw)
 
 
-def _beyond(value: str | int | float) -> str:
+def _beyond(value: int | float) -> str:
     """Why no store can hold it; empty where one can."""
     if isinstance(value, float):
         return "" if isfinite(value) else "is not finite"
-    return "is beyond 64 bits" if isinstance(value, int) and not -(2**63) <= value < 2**64 else ""
-
-
-def _trait(definition: TraitDefinition, document: dict[str, Any]) -> Trait | None:
-    """The trait, if the notification has a value for it; nova says '' for a time that is not yet."""
-    value = definition.field.first(document)
-    if value is None or (value == "" and definition.kind != TEXT):
-        return None
-    return Trait(definition.name, definition.kind, _CONVERT[definition.kind](value))
+    return "" if -(2**63) <= value < 2**64 else "is beyond 64 bits"
 
 
 def _text(value: Any) -> str:
     if type(value) is not str:
         value = value.decode() if isinstance(value, bytes) else str(value)
+    elif len(value) <= LONGEST_TRAIT and value.isascii():
+        return value
     return _unicode(value[:LONGEST_TRAIT])
 
 
@@ -227,11 +223,12 @@ _CONVERT: Mapping[Kind, Callable[[Any], str | int | float]] = {
 }
 
 
-def _document(conf: Any, name: str) -> tuple[bytes, str]:
-    """What the file says, and where it is; a relative name is looked for in the config folders.
+def document(conf: Any) -> tuple[bytes, str]:
+    """What the file of the definitions says, and where it is; a relative name is looked for in config folders.
 
     :raises ConfigError: when it is missing, though named by the user, or cannot be read
     """
+    name: str = conf.event.definitions_cfg_file
     path = conf.find_file(os.path.expanduser(name))
     if path is None:
         if name == EVENT_DEFINITIONS:

@@ -1,6 +1,6 @@
 """One key of a definition: where its values come from; apart, as meters and events share it."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 from meteragent.documents import near, shown
@@ -29,7 +29,7 @@ class Field:
     :raises ConfigError: where the definition is no good
     """
 
-    __slots__ = ("literal", "name", "paths", "plugin", "plugin_name")
+    __slots__ = ("first", "literal", "name", "paths", "plugin", "plugin_name")
 
     def __init__(self, name: str, definition: Any, traits: Traits) -> None:
         self.name = name
@@ -47,23 +47,23 @@ class Field:
             self.literal = told
         else:
             self.paths = _paths(name, told)
+        alone = self.plugin is None and not self.literal and len(self.paths) == 1
+        self.first: Callable[[Any], Any] = self.paths[0].first if alone else self._first
+        """The first value in a document that is not null, or that the trait plugin makes; None when there is
+        none. Raises Rejected when a path or the trait plugin does not fit the document."""
 
     @property
     def makes_all(self) -> bool:
         """Whether it can tell all values; some trait plugins make one of all that is there."""
         return self.plugin is None or bool(getattr(self.plugin, "support_return_all_values", False))
 
-    def first(self, document: Any) -> Any:
-        """The first value that is not null, or that the trait plugin makes; None when there is none.
-
-        :raises Rejected: when a path or the trait plugin does not fit the document
-        """
+    def _first(self, document: Any) -> Any:
         if self.plugin is not None:
             return next(iter(self._made(self.plugin, document)), None)
         for path in self.paths:
-            for value in path.values(document):
-                if value is not None:
-                    return value
+            value = path.first(document)
+            if value is not None:
+                return value
         return self.literal[0] if self.literal else None
 
     def every(self, document: Any) -> list[Any]:

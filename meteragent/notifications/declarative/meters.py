@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
+from msgspec.structs import force_setattr
 
 from meteragent.documents import as_text
 from meteragent.errors import MeteragentError
-from meteragent.notifications.base import Handler, Notification
+from meteragent.notifications.base import Handler, Notification, Refused
 from meteragent.notifications.declarative import files
 from meteragent.notifications.declarative.attributes import Told
 from meteragent.notifications.declarative.meter import MeterDefinition
@@ -54,11 +54,12 @@ class DeclarativeMeters(Handler):
                     key = (definition.name, as_text(sample.name), as_text(sample.resource_id))
                     origin = notified(message_id, f"meters/{definition.name}", ordinals[key])
                     ordinals[key] += 1
-                    yield msgspec.structs.replace(sample, origin=origin)
+                    force_setattr(sample, "origin", origin)  # nobody else has it yet
+                    yield sample
             except MeteragentError as error:
-                problems.append(f"meter {definition.name}: {error}")
+                problems.append(Refused(f"meter {definition.name}: {error}"))
             except Exception as error:  # boundary: trait plugins are foreign code, and paths meet any value
-                problems.append(f"meter {definition.name}: {one_line(error)}")
+                problems.append(Refused(f"meter {definition.name}: {one_line(error)}"))
 
     @property
     def remembered(self) -> int:
@@ -86,7 +87,7 @@ class Meters(DeclarativeMeters):
         :param traits: the trait plugins by name
         :raises ConfigError: naming file and line, when a document cannot be used
         """
-        texts, missing = _files(conf)
+        texts, missing = documents(conf)
         definitions, problems = load(texts, traits, Reserved.of(conf))
         self.problems = missing + problems
         for problem in self.problems:
@@ -94,8 +95,11 @@ class Meters(DeclarativeMeters):
         super().__init__(definitions)
 
 
-def _files(conf: Any) -> tuple[list[tuple[str, str]], list[str]]:
-    """Name and text of all documents, folder by folder, and a line for each folder that is not there."""
+def documents(conf: Any) -> tuple[list[tuple[str, str]], list[str]]:
+    """Name and text of all documents, folder by folder, and a line for each folder that is not there.
+
+    :raises ConfigError: when one cannot be read
+    """
     names: list[str] = conf.meter.meter_definitions_dirs
     folders, missing = [], []
     for name in names:
@@ -104,6 +108,8 @@ def _files(conf: Any) -> tuple[list[tuple[str, str]], list[str]]:
             folders.append(folder)
         elif names != [METER_DEFINITIONS]:
             missing.append(f"[meter] meter_definitions_dirs: {name!r} is not there")
+    texts = [each for folder in folders for each in files.read(folder)]
     if names == [METER_DEFINITIONS]:
-        folders.append(str(BUILT_IN))
-    return [each for folder in folders for each in files.read(folder)], missing
+        built_in = files.read(BUILT_IN)
+        texts += ((f"built-in {METER_DEFINITIONS}/{os.path.basename(name)}", text) for name, text in built_in)
+    return texts, missing

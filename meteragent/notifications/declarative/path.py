@@ -22,6 +22,7 @@ MOST_PATHS = 10_000
 """Paths that are kept compiled."""
 
 Values = Callable[[Any], list[Any]]
+First = Callable[[Any], Any]
 # What is raised where a document does not fit a path: a text where a list is meant, a number compared
 # with a text, an index before the beginning, infinite as an integer, a value nested too deeply.
 _UNFIT = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, re.error)
@@ -36,13 +37,21 @@ class Path:
     :raises ValueError: where the text is no path
     """
 
-    __slots__ = ("_node", "_values", "text")
+    __slots__ = ("_node", "_values", "first", "text")
 
     def __init__(self, text: str) -> None:
         if not isinstance(text, str):
             raise ValueError(f"{shown(text)} is no path; allowed is text")
         self.text = text
-        self._node, self._values = _compiled(text)
+        self._node, self._values, only = _compiled(text)
+        self.first: First = only or self._first
+        """The first value that is not null; None when there is none. Raises as ``values`` does."""
+
+    def _first(self, document: Any) -> Any:
+        for value in self.values(document):
+            if value is not None:
+                return value
+        return None
 
     def find(self, document: Any) -> list[tuple[str, Any]]:
         """Where it stands, and the value, of everything that is found, nulls included.
@@ -69,7 +78,8 @@ class Path:
 
 
 @lru_cache(MOST_PATHS)
-def _compiled(text: str) -> tuple[JSONPath, Values]:
+def _compiled(text: str) -> tuple[JSONPath, Values, First | None]:
+    """What a text says, how its values are found, and how its only one is where there can be no more."""
     if len(text) > LONGEST_PATH:
         raise ValueError(
             f"{shown(text)} is no path: {len(text)} characters; at most {LONGEST_PATH} are allowed"
@@ -80,7 +90,18 @@ def _compiled(text: str) -> tuple[JSONPath, Values]:
         raise ValueError(f"{shown(text)} is no path: {error}") from None
     if _steps(node) > MOST_STEPS:
         raise ValueError(f"{shown(text)} is no path: at most {MOST_STEPS} steps are allowed")
-    return node, _values(node)
+    keys = _keys(node)
+    return node, _values(node), None if keys is None else _only(keys)
+
+
+def _keys(node: JSONPath) -> list[str] | None:
+    """The names of a path that is nothing but names, from the top of a document."""
+    nodes = [each for each in _flat(node) if type(each) is not This]
+    if nodes and isinstance(nodes[0], Root):
+        del nodes[0]
+    if not all(_is_key(each) for each in nodes):
+        return None
+    return [each.names[0] for each in nodes if isinstance(each, dialect.Name)]
 
 
 def _steps(node: JSONPath) -> int:
@@ -101,14 +122,15 @@ def _below(node: JSONPath) -> Iterator[JSONPath]:
 
 def _values(node: JSONPath) -> Values:
     """How the values of a node are found from the top of a document: functions, or else its ``find``."""
+    names = _keys(node)
+    if names is not None:
+        return _one(names)
     nodes = [each for each in _flat(node) if type(each) is not This]
-    if nodes and isinstance(nodes[0], Root):
+    if isinstance(nodes[0], Root):
         del nodes[0]
     start = _start(nodes[0]) if nodes else None
     if start is not None:
         del nodes[0]
-    elif all(_is_key(each) for each in nodes):
-        return _one([each.names[0] for each in nodes if isinstance(each, dialect.Name)])
     steps: list[Values] = []
     for keys, group in groupby(nodes, _is_key):
         if keys:
@@ -174,6 +196,29 @@ def _one(keys: list[str]) -> Values:
         return [document]
 
     return values
+
+
+def _only(keys: list[str]) -> First:
+    """The one value that names lead to; most have two, which need no loop."""
+
+    def only(document: Any) -> Any:
+        try:
+            for key in keys:
+                document = document[key]
+        except (TypeError, KeyError):  # no mapping, or one without the key
+            return None
+        return document
+
+    def of_two(document: Any) -> Any:
+        try:
+            return document[above][below]
+        except (TypeError, KeyError):
+            return None
+
+    if len(keys) != 2:
+        return only
+    above, below = keys
+    return of_two
 
 
 def _each(keys: list[str]) -> Values:

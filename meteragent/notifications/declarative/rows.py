@@ -4,6 +4,7 @@ from typing import Any
 
 from meteragent.documents import shown
 from meteragent.errors import Rejected
+from meteragent.notifications.base import Refused, RefusedSample
 from meteragent.notifications.instant import instant_of
 
 MOST_FAULTS = 100_000
@@ -14,12 +15,13 @@ class Faults:
     """Names the rows that are no good, until they are too many.
 
     :param problems: lines for the user, to append to
+    :param kind: what they would have become
     """
 
-    __slots__ = ("_left", "_problems")
+    __slots__ = ("_kind", "_left", "_problems")
 
-    def __init__(self, problems: list[str]) -> None:
-        self._problems, self._left = problems, MOST_FAULTS
+    def __init__(self, problems: list[str], kind: type[Refused] = RefusedSample) -> None:
+        self._problems, self._left, self._kind = problems, MOST_FAULTS, kind
 
     def add(self, line: str) -> None:
         """Name one.
@@ -29,7 +31,7 @@ class Faults:
         if not self._left:
             raise Rejected(f"more than {MOST_FAULTS} rows are no good; the others are not read")
         self._left -= 1
-        self._problems.append(line)
+        self._problems.append(self._kind(line))
 
 
 def time_of(told: Any) -> Any:
