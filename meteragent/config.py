@@ -9,7 +9,7 @@ from pathlib import Path
 
 from oslo_config import cfg
 
-from meteragent import option_faults, state_folder
+from meteragent import option_faults, signing, state_folder
 from meteragent.config_files import Places, check_link, read_files, read_text
 from meteragent.errors import ConfigError, MeteragentError
 from meteragent.journal import journal
@@ -121,11 +121,11 @@ def list_opts() -> list[tuple[str, Sequence[cfg.Opt]]]:
     return [
         ("DEFAULT", [*DEFAULT_OPTS, *options.RESERVED_OPTS]),
         ("agent", AGENT_OPTS),
-        ("event", options.EVENT_OPTS),
+        *options.GROUPS,
         ("journal", journal.OPTS),
-        ("meter", options.METER_OPTS),
         ("plugins", loader.OPTS),
         ("polling", [*POLLING_OPTS, *limits.OPTS]),
+        ("publisher", signing.OPTS),
         ("storage", STORAGE_OPTS),
     ]
 
@@ -267,7 +267,7 @@ def read(
     except (cfg.Error, OSError, UnicodeDecodeError) as error:
         faults.append(ConfigError(str(error)))
     faults += option_faults.of_values(conf, list_opts(), written.places, broken)
-    remarks = [*written.remarks, *option_faults.unknown(list_opts(), written.places)]
+    remarks = [*option_faults.remarks(list_opts(), written)]
     if not config_files and not config_dirs:
         remarks += _hidden()
     try:

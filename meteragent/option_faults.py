@@ -7,7 +7,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from meteragent.config_files import Place, Places
+from meteragent.config_files import Place, Places, Written
 from meteragent.errors import ConfigError
 from meteragent.plain import near
 
@@ -102,6 +102,13 @@ def allowed(opt: cfg.Opt) -> str:
     if low is not None or high is not None:
         return f"{words} of at least {low}" if low is not None else f"{words} of at most {high}"
     return words
+
+
+def remarks(groups: Groups, written: Written) -> Iterator[ConfigError]:
+    """What was taken although it is hardly what was meant; some options may stand in a file twice."""
+    several = {f"[{group}] {opt.dest}" for group, opt in _options(groups) if opt.multi}
+    yield from (each for each in written.remarks if each.key not in several)
+    yield from unknown(groups, written.places)
 
 
 def unknown(groups: Groups, places: Places) -> Iterator[ConfigError]:
