@@ -47,6 +47,17 @@ class Unavailable(MeteragentError):
     """Not now: to be retried with back-off."""
 
 
+class Held(Unavailable):
+    """Not all that was offered could be taken now.
+
+    :param taken: how many of what was offered, from the first on, were taken and must not be offered again
+    """
+
+    def __init__(self, message: str, taken: int = 0) -> None:
+        self.taken = taken
+        super().__init__(message)
+
+
 class QueryTimeout(Unavailable):
     """An answer took longer than it may; a narrower question is answered."""
 

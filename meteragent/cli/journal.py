@@ -51,7 +51,7 @@ class Status(OfJournal):
     columns = ("line", "whole", "parts", "balanced")
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
-        """The lines: samples read, and for each sink what became of those journaled since it exists."""
+        """The lines: messages, samples read, and for each sink what became of those since it exists."""
         del parsed_args
         status = self.status()
         if status is None:
@@ -61,9 +61,11 @@ class Status(OfJournal):
             f"journal {status.path} of agent {status.agent}: batches {status.first} to {status.last}, "
             f"{status.size} bytes"
         )
+        messages = status.messages
         read = {"journaled": status.journaled, "refused": status.refused, "discarded": status.discarded}
         rows: list[tuple[Any, ...]] = [
-            ("samples read", status.read, Parts(read), status.read == sum(read.values()))
+            ("messages received", messages.received, Parts(messages.parts), messages.balanced),
+            ("samples read", status.read, Parts(read), status.read == sum(read.values())),
         ]
         for sink in status.sinks:
             rows.append((f"sink {sink.name}", sink.journaled, Parts(sink.parts), sink.balanced))

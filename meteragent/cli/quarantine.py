@@ -15,7 +15,12 @@ from meteragent.errors import NotFound, Rejected
 if TYPE_CHECKING:
     from meteragent.journal.quarantine import Entry, Quarantine
 
-COLUMNS = ("id", "at", "category", "sink", "polling_source", "pollster", "reason", "samples", "size", "state")
+COLUMNS = (
+    "id", "at", "category", "sink", "polling_source", "pollster", "event_type", "message_id", "reason",
+    "samples", "size", "state",
+)  # fmt: skip
+LABELS = ("routing_key", "content_type", "content_encoding")
+"""What a broker tells of a message."""
 
 
 class OfQuarantine(Lister):
@@ -34,20 +39,37 @@ class OfQuarantine(Lister):
         """An entry as a row of these columns."""
         values = {"at": iso(entry.at)}
         if "payload" in self.columns:
-            values["payload"] = _text(entry)
+            values |= _held(entry)
         return [values[name] if name in values else getattr(entry, name) for name in self.columns]
 
 
-def _text(entry: "Entry") -> str:
-    """The payload for people: the samples as JSON where it still holds samples."""
+def _held(entry: "Entry") -> dict[str, Any]:
+    """The payload for people: samples as JSON, a message as it came; and what a broker told of that."""
+    from meteragent.journal.quarantine import shown_message
+
+    labels = dict.fromkeys(LABELS)
+    try:
+        if not entry.of_message:
+            return {"payload": _samples(entry), **labels}
+        message = shown_message(entry)
+    except Rejected:
+        return {"payload": entry.payload.decode(errors="backslashreplace"), **labels}
+    return {
+        "payload": message.body.decode(errors="backslashreplace"),
+        **{name: getattr(message, name) for name in LABELS},
+    }
+
+
+def _samples(entry: "Entry") -> str:
+    """The samples as JSON.
+
+    :raises Rejected: when it holds none
+    """
     import msgspec
 
     from meteragent.journal.quarantine import samples_of
 
-    try:
-        return msgspec.json.encode([sample.as_dict() for sample in samples_of(entry)]).decode()
-    except Rejected:
-        return entry.payload.decode(errors="backslashreplace")
+    return msgspec.json.encode([sample.as_dict() for sample in samples_of(entry)]).decode()
 
 
 class QuarantineList(OfQuarantine):
@@ -69,7 +91,7 @@ class QuarantineList(OfQuarantine):
 class QuarantineShow(OfQuarantine):
     """Show entries of the quarantine whole, with what stood against them and what they hold."""
 
-    columns = (*COLUMNS, "by", "detail", "payload")
+    columns = (*COLUMNS, "by", "detail", *LABELS, "payload")
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """The parser of it."""
@@ -118,18 +140,18 @@ class _Settle(OfQuarantine):
 
 
 class QuarantineReplay(_Settle):
-    """Offer entries to their sink again, once the reason why it refused them is gone."""
+    """Offer samples to their sink again, and convert messages again, once the reason is gone."""
 
     def all(self, quarantine: "Quarantine") -> list[int]:
-        """Those that still hold samples of a sink."""
-        from meteragent.journal.quarantine import samples_of
+        """Those that still hold samples of a sink, or a message."""
+        from meteragent.journal.quarantine import check_replayable
 
         found, others = [], 0
         numbers = super().all(quarantine)
         for place, number in enumerate(numbers):
             self.shown.tell("reading entries", place, len(numbers))
             try:
-                samples_of(quarantine.show(number))
+                check_replayable(quarantine.show(number))
                 found.append(number)
             except Rejected:
                 others += 1

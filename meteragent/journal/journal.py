@@ -13,10 +13,13 @@ from meteragent.batch import Batch, Kept, Refused
 from meteragent.clock import Clock
 from meteragent.errors import Rejected, Unavailable
 from meteragent.failpoints import reach
-from meteragent.journal import quarantine, schema
+from meteragent.journal import messages, quarantine, schema
+from meteragent.journal.aside import Aside, add, of_refused
 from meteragent.journal.file import JournalFile
+from meteragent.journal.polls import note_polls, note_states
 from meteragent.journal.positions import Head, Positions, SinkRow
 from meteragent.journal.status import Status, read_with
+from meteragent.message import Received
 
 OPTS = [
     cfg.IntOpt(
@@ -40,8 +43,9 @@ OPTS = [
         default=64 << 20,
         min=1 << 16,
         max=1 << 40,
-        help="Bytes of refused samples in quarantine beyond which the agent stops accepting until some "
-        "are discarded or replayed. What sinks refuse of batches accepted before is added all the same.",
+        help="Bytes of refused samples and messages in quarantine beyond which the agent stops accepting "
+        "until some are discarded or replayed. What sinks refuse of batches accepted before is added all "
+        "the same.",
     ),
 ]
 """Group ``[journal]``."""
@@ -137,35 +141,46 @@ class Journal:
         with self._file.lock:
             self.positions.leave(name, self._head)
 
-    def append(self, batch: Batch, refused: Sequence[Refused] = (), read: int | None = None) -> Batch:
+    def append(
+        self,
+        batch: Batch,
+        refused: Sequence[Refused] = (),
+        read: int | None = None,
+        received: Received | None = None,
+    ) -> Batch:
         """Accept a batch: when this returns, it is on disk and counted.
 
         :param refused: samples that go to quarantine instead, in the same transaction
         :param read: how many samples came out of the plugins; by default what adds up
+        :param received: what became of the messages that it is made of; those set aside go to quarantine
         :returns: the batch with its sequence
         :raises Unavailable: when nothing is accepted now
         :raises ValueError: when a text in it is no valid Unicode
+        :raises NotFound: when the message came out of quarantine, for a replay that is no longer asked for
         """
+        received = received or Received()
         kept = batch.kept
         if kept:
             batch = msgspec.structs.replace(batch, kept=[])
         payload = wire.encode(batch)
         digest = hashlib.blake2b(payload, digest_size=16).digest()
-        if read is None:
-            read = len(batch.samples) + sum(each.samples for each in refused)
+        samples = len(batch.samples), sum(each.samples for each in refused) + received.refused
         with self._file.lock:
-            aside = quarantine.of_refused(refused, self._head.sequence + 1)
+            aside = of_refused(refused, self._head.sequence + 1)
+            aside += messages.asides(received, self._head.sequence + 1)
             cost = sum(each.cost for each in aside)
             self._admit(len(payload), cost + sum(len(each.state) for each in kept))
             with self._file.transaction("journal open") as connection:
-                self._admit_aside(connection, cost)
+                if received.replayed:  # a full quarantine must not keep what is in it from leaving
+                    messages.settle(connection, received, samples[0], self._clock.wall())
+                else:
+                    self._admit_aside(connection, cost)
+                    self._note(connection, aside, received, samples, sum(samples) if read is None else read)
                 moves = self.positions.detach(connection, self._head, len(payload))
                 head = self._insert(connection, batch, payload, digest)
-                _note_polls(connection, batch)
+                note_polls(connection, batch)
                 if kept:
-                    _note_states(connection, kept)
-                quarantine.add(connection, aside, self._clock.wall())
-                _count(connection, read, len(batch.samples), sum(each.samples for each in refused))
+                    note_states(connection, kept)
             self._head = head
             self.positions.note(moves)
             reach("journal committed")
@@ -174,6 +189,25 @@ class Journal:
             for listener in self.listeners:
                 listener(journaled)
         return accepted
+
+    def check(self) -> None:
+        """See whether a batch would be accepted, were it small.
+
+        :raises Unavailable: when it would not
+        """
+        with self._file.lock:
+            self._admit(0, 0)
+            with schema.explained(self._file.path):
+                self._admit_aside(self._file.connection, 0)
+
+    def replays(self, after: int = 0, most: int = -1) -> list[quarantine.Entry]:
+        """The messages that a person asked to be converted again, in the order asked for.
+
+        :param after: serial of the one to go on behind
+        :param most: how many at the most; below 0 for all
+        :raises Unavailable: when they cannot be read now
+        """
+        return self.positions.replays("", after, most)
 
     def _admit(self, size: int, aside: int) -> None:
         """Refuse what would pass the bound of the journal."""
@@ -191,6 +225,19 @@ class Journal:
                 f"quarantine full: {quarantined} of {bound} bytes; "
                 "`meteragent quarantine list` shows what is in it, replay or discard some"
             )
+
+    def _note(
+        self,
+        connection: apsw.Connection,
+        aside: Sequence[Aside],
+        received: Received,
+        samples: tuple[int, int],
+        read: int,
+    ) -> None:
+        """Put aside what goes to quarantine, and count everything."""
+        add(connection, aside, self._clock.wall())
+        messages.count(connection, received)
+        _count(connection, read, *samples)
 
     def _insert(self, connection: apsw.Connection, batch: Batch, payload: bytes, digest: bytes) -> Head:
         head = self._head
@@ -270,41 +317,6 @@ def sound(payload: bytes, digest: bytes, sequence: int) -> Batch:
 def chained(previous: bytes, sequence: int, samples: int, digest: bytes) -> bytes:
     """The digest of a batch in the chain: of the one before it, its place and its payload's digest."""
     return hashlib.blake2b(b"%s:%d:%d:%s" % (previous, sequence, samples, digest), digest_size=16).digest()
-
-
-def _note_polls(connection: apsw.Connection, batch: Batch) -> None:
-    """Keep which tick each polling source is at and which polls are under way."""
-    ticks = [(each.polling_source, each.tick) for each in batch.begun]
-    ticks.extend((each.polling_source, each.tick) for each in batch.polls)
-    ticks.extend((each.polling_source, each.end - 1) for each in batch.missed)
-    connection.executemany(
-        "insert into tick values (?, ?) on conflict do update set last = max(last, excluded.last)", set(ticks)
-    )
-    connection.executemany(
-        "insert or ignore into open_poll(polling_source, tick, pollster, began) values (?, ?, ?, ?)",
-        ((each.polling_source, each.tick, each.pollster, each.began) for each in batch.begun),
-    )
-    ended = {(each.polling_source, each.pollster) for each in batch.polls}
-    connection.executemany(
-        "update open_poll set samples = samples + ?1 where polling_source = ?2 and pollster = ?3 and tick ="
-        " (select max(tick) from open_poll where polling_source = ?2 and pollster = ?3)",
-        (
-            (each.samples, each.polling_source, each.pollster)
-            for each in batch.provenance
-            if (each.polling_source, each.pollster) not in ended
-        ),
-    )
-    connection.executemany(
-        "delete from open_poll where polling_source = ? and tick = ? and pollster = ?",
-        ((each.polling_source, each.tick, each.pollster) for each in batch.polls),
-    )
-
-
-def _note_states(connection: apsw.Connection, kept: Sequence[Kept]) -> None:
-    connection.executemany(
-        "insert or replace into pollster_state values (?, ?, ?)",
-        ((each.polling_source, each.pollster, each.state) for each in kept),
-    )
 
 
 def _count(connection: apsw.Connection, read: int, journaled: int, refused: int) -> None:

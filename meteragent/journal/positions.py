@@ -11,7 +11,7 @@ from meteragent.batch import Batch, Refusal
 from meteragent.clock import Clock
 from meteragent.errors import Unavailable
 from meteragent.failpoints import reach
-from meteragent.journal import quarantine
+from meteragent.journal import aside, quarantine
 from meteragent.journal.file import JournalFile
 from meteragent.journal.schema import COUNTS, Meta, explained
 
@@ -216,15 +216,15 @@ class Positions:
         :returns: False when the sink was detached from this batch meanwhile
         :raises Unavailable: when it could not be written; nothing has moved then
         """
-        aside = quarantine.of_refusals(name, batch, refusals)
+        refused = aside.of_refusals(name, batch, refusals)
         if damage is not None:
-            aside.append(quarantine.of_damage(name, batch.sequence, *damage))
+            refused.append(aside.of_damage(name, batch.sequence, *damage))
         with self._file.lock:
             sink = self._row(name)
             if sink.sequence >= batch.sequence:
                 return False
-            if aside:
-                self._file.make_room_aside(sum(each.cost for each in aside))
+            if refused:
+                self._file.make_room_aside(sum(each.cost for each in refused))
             with self._file.transaction_unsynced("position open") as connection:
                 size = connection.execute(
                     "select bytes_total from batch where sequence = ?", (batch.sequence,)
@@ -236,7 +236,7 @@ class Positions:
                     f"update sink set sequence = ?, bytes_total = ?, state = ?{assignments} where name = ?",
                     (batch.sequence, size, msgspec.json.encode(state), name),
                 )
-                quarantine.add(connection, aside, self._clock.wall())
+                aside.add(connection, refused, self._clock.wall())
                 moves = Moves({name: (batch.sequence, size)})
                 self._trim(connection, moves)
             sink.state = state

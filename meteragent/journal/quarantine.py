@@ -1,28 +1,30 @@
 """Quarantine: what was refused waits here, with the reason, until a person replays or discards it."""
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import accumulate
 from pathlib import Path
 
 import apsw
 import msgspec
 
-from meteragent.batch import CONFLICT, Batch, Refusal, Refused
+from meteragent import message
+from meteragent.batch import CONFLICT, Batch, Refusal
 from meteragent.clock import Clock
 from meteragent.errors import NotFound, Rejected, Unavailable
 from meteragent.journal import schema
+from meteragent.message import Message
 from meteragent.plugins.reason import shortened
 from meteragent.sample import Sample
-from meteragent.wire import decode, encode
+from meteragent.wire import decode
 
 HEAD = 64 << 10
 """Bytes that are kept of something too damaged or too big to keep whole."""
 DISCARDED = 10_000
 """Entries of which it is kept who discarded them."""
-_DAMAGE = -1
+DAMAGE = -1
 """Stands for a sample's index in what is left of a damaged batch."""
+MESSAGE, MESSAGE_HEAD = -2, -3
+"""Stand for a sample's index where a message is kept, whole or by its head."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -46,85 +48,25 @@ class Entry(msgspec.Struct, frozen=True):
     serial: int = 0
     """Number of the replay that was asked for, never given twice."""
     sample_index: int = 0
+    message_id: str = ""
+    event_type: str = ""
     payload: bytes = b""
 
-
-class Aside(msgspec.Struct, frozen=True):
-    """Something on its way into quarantine."""
-
-    category: str
-    sink: str
-    sequence: int
-    sample_index: int
-    """Of the sample in its batch; -1 for a whole batch that is damaged."""
-    reason: str
-    samples: int
-    payload: bytes
-    detail: str = ""
-    polling_source: str = ""
-    pollster: str = ""
-    publisher: str = ""
-
     @property
-    def cost(self) -> int:
-        """Bytes that it counts in quarantine."""
-        return 300 + len(self.payload) + len(self.detail.encode()) + len(self.reason.encode())
+    def of_message(self) -> bool:
+        """Whether it is a message, all or some of which could not be converted."""
+        return self.sample_index in (MESSAGE, MESSAGE_HEAD)
 
 
 _COLUMNS = (
     "id, at, category, sink, sequence, polling_source, pollster, reason, detail, samples,"
-    " length(payload), state, by, publisher, serial, sample_index"
-)
-_ADD = (
-    f"insert or ignore into quarantine(at, cost, {', '.join(Aside.__struct_fields__)})"
-    f" values (?, ?{', ?' * len(Aside.__struct_fields__)})"
+    " length(payload), state, by, publisher, serial, sample_index, message_id, event_type"
 )
 
 
 def size(connection: apsw.Connection) -> int:
     """Bytes in quarantine, those that a process beside this one has added or removed included."""
     return int(connection.execute("select value from meta where key = 'quarantine_size'").get)
-
-
-def add(connection: apsw.Connection, aside: Sequence[Aside], at: int) -> None:
-    """Put things aside, each once however often its batch is delivered."""
-    connection.executemany(_ADD, ((at, each.cost, *msgspec.structs.astuple(each)) for each in aside))
-
-
-def of_refused(refused: Sequence[Refused], sequence: int) -> list[Aside]:
-    """What was refused at intake."""
-    return [
-        Aside(
-            "refused", "", sequence, 0, shortened(each.reason), each.samples, each.payload,
-            polling_source=each.polling_source, pollster=each.pollster,
-        )
-        for each in refused
-    ]  # fmt: skip
-
-
-def of_refusals(sink: str, batch: Batch, refusals: Sequence[Refusal]) -> list[Aside]:
-    """What publishers refused, each sample with the host and who yielded it."""
-    ends = list(accumulate(each.samples for each in batch.provenance))
-    aside = []
-    for each in refusals:
-        part = bisect_right(ends, each.index)
-        came_from = [msgspec.structs.replace(one, samples=1) for one in batch.provenance[part : part + 1]]
-        alone = Batch([batch.samples[each.index]], came_from, host=batch.host)
-        polling_source, pollster = (
-            (came_from[0].polling_source, came_from[0].pollster) if came_from else ("", "")
-        )
-        aside.append(
-            Aside(
-                category(each), sink, batch.sequence, each.index, shortened(each.reason), 1, encode(alone),
-                shortened(each.detail), polling_source, pollster, each.publishers,
-            )
-        )  # fmt: skip
-    return aside
-
-
-def of_damage(sink: str, sequence: int, samples: int, reason: str, head: bytes) -> Aside:
-    """A batch that is not what was journaled any more."""
-    return Aside("quarantined", sink, sequence, _DAMAGE, shortened(reason), samples, head[:HEAD])
 
 
 def category(refusal: Refusal) -> str:
@@ -145,16 +87,53 @@ def batch_of(entry: Entry) -> Batch:
 
     :raises Rejected: when what is kept of it is no sample any more
     """
+    if entry.of_message:
+        raise Rejected(f"entry {entry.id}: a message is converted again, it holds no samples yet")
     if entry.category == "refused":
         raise Rejected(
             f"entry {entry.id}: what a pollster yielded cannot be replayed; it polls again by itself"
         )
-    if entry.sample_index == _DAMAGE:  # most of it may well be decoded, to other volumes
+    if entry.sample_index == DAMAGE:  # most of it may well be decoded, to other volumes
         raise Rejected(f"entry {entry.id}: what is left of a damaged batch cannot be replayed; discard it")
     try:
         return decode(entry.payload, entry.serial)
     except Rejected as error:
         raise Rejected(f"entry {entry.id}: {error}") from None
+
+
+def message_of(entry: Entry) -> Message:
+    """The message of an entry that can be converted again.
+
+    :raises Rejected: when what is kept of it is none, or not all of it
+    """
+    if entry.sample_index == MESSAGE_HEAD:
+        raise Rejected(
+            f"entry {entry.id}: of this message only the first {HEAD} bytes were kept, so it cannot be"
+            " replayed; discard it"
+        )
+    return shown_message(entry)
+
+
+def shown_message(entry: Entry) -> Message:
+    """The same, its body perhaps cut.
+
+    :raises Rejected: when what is kept is no message
+    """
+    try:
+        return message.unpacked(entry.payload)
+    except Rejected as error:
+        raise Rejected(f"entry {entry.id}: {error}") from None
+
+
+def check_replayable(entry: Entry) -> None:
+    """See that an entry can be replayed.
+
+    :raises Rejected: when it cannot
+    """
+    if entry.of_message:
+        message_of(entry)
+    else:
+        samples_of(entry)
 
 
 class Quarantine:
@@ -191,7 +170,9 @@ class Quarantine:
         return Entry(*row)
 
     def replay(self, numbers: Sequence[int], by: str) -> int:
-        """Mark entries to be offered to their sink again by the agent; how many samples they hold.
+        """Mark entries for the agent; how many samples they hold.
+
+        Samples are offered to their sink again, messages are converted again.
 
         :raises NotFound: when one does not exist; then none is marked
         :raises Rejected: when one cannot be replayed; then none is marked
@@ -199,7 +180,7 @@ class Quarantine:
         """
         with self._chosen(numbers) as (connection, entries):
             for entry in entries:
-                samples_of(entry)
+                check_replayable(entry)
                 connection.execute("update meta set value = value + 1 where key = 'replays'")
                 connection.execute(
                     "update quarantine set state = 'replay', by = ?,"
@@ -217,15 +198,8 @@ class Quarantine:
         with self._chosen(numbers) as (connection, entries):
             for entry in entries:
                 remove(connection, entry, "discarded")
-                connection.execute(
-                    "insert or replace into discarded values (?, ?, ?, ?, ?)",
-                    (entry.id, self._clock.wall(), by, entry.samples, entry.reason),
-                )
-            connection.execute(
-                "delete from discarded where id in"
-                " (select id from discarded order by at desc, id desc limit -1 offset ?)",
-                (DISCARDED,),
-            )
+                note_discarded(connection, entry, self._clock.wall(), by, entry.samples)
+            forget_discarded(connection)
         return sum(entry.samples for entry in entries)
 
     @contextmanager
@@ -246,9 +220,26 @@ class Quarantine:
         self._connection.close()
 
 
+def note_discarded(connection: apsw.Connection, entry: Entry, at: int, by: str, samples: int) -> None:
+    """Keep who let go of an entry."""
+    connection.execute(
+        "insert or replace into discarded values (?, ?, ?, ?, ?)", (entry.id, at, by, samples, entry.reason)
+    )
+
+
+def forget_discarded(connection: apsw.Connection) -> None:
+    """Keep only the newest of what was noted so."""
+    connection.execute(
+        "delete from discarded where id in"
+        " (select id from discarded order by at desc, id desc limit -1 offset ?)",
+        (DISCARDED,),
+    )
+
+
 def marked(connection: apsw.Connection, sink: str, after: int, most: int) -> list[Entry]:
     """Entries that a person asked to be offered to a sink again, with their payload.
 
+    :param sink: its name; empty for messages, which are to be converted again
     :param after: serial of the one to go on behind
     :param most: how many at the most; below 0 for all
     """
@@ -280,9 +271,18 @@ def remove(connection: apsw.Connection, entry: Entry, into: str) -> None:
         connection.execute("update account set value = value - ? where name = 'refused'", (entry.samples,))
         connection.execute("update account set value = value + ? where name = ?", (entry.samples, into))
         return
+    if entry.category == "message":
+        count_message(connection, "quarantined", -1)
+        count_message(connection, into, 1)
+        return
     if entry.category not in schema.COUNTS:
         raise Unavailable(f"quarantine: entry {entry.id} is damaged: its category is {entry.category!r}")
     connection.execute(
         f"update sink set {entry.category} = {entry.category} - ?, {into} = {into} + ? where name = ?",
         (entry.samples, entry.samples, entry.sink),
     )
+
+
+def count_message(connection: apsw.Connection, line: str, number: int) -> None:
+    """Add to a line of the account of messages."""
+    connection.execute("update account set value = value + ? where name = ?", (number, f"messages {line}"))

@@ -168,7 +168,8 @@ class _Chain:
                 self._add(numbers, payload)
             elif sequence in stands and self._torn:
                 self._pass_over(sequence, *stands[sequence])
-        agrees = account["read"] > 0 and 2 * account["read"] == sum(account.values())
+        told = sum(account[line] for line in schema.SAMPLE_LINES)
+        agrees = account["read"] > 0 and 2 * account["read"] == told
         if self._torn and agrees and account["journaled"] > self.samples:
             self._pass_over(self.sequence + 1, account["journaled"], self.size)
         self._settle(meta, account)
@@ -254,13 +255,18 @@ class _Chain:
     def _settle(self, meta: dict[str, Any], account: dict[str, int]) -> None:
         """Make the account what the batches tell, where it cannot tell itself, and keep who the agent is."""
         account["journaled"] = self.samples
-        if len(list(rows.read(self._damaged, "account"))) < len(account):
+        found = {name for name, _ in rows.read(self._damaged, "account")}
+        if not found.issuperset(schema.SAMPLE_LINES):
             for name, query in (
                 ("refused", "select coalesce(sum(samples), 0) from quarantine where category = 'refused'"),
                 ("discarded", "select 0"),
             ):
                 account[name] = self._fresh.execute(query).get
             account["read"] = sum(account[name] for name in ("journaled", "refused", "discarded"))
+        if not found.issuperset(lines := [name for name in schema.MESSAGE_LINES if name in account]):
+            query = "select count(*) from quarantine where category = 'message'"
+            account["messages quarantined"] = self._fresh.execute(query).get
+            account["messages received"] = sum(account[name] for name in lines[1:])
         self._fresh.executemany(
             "update account set value = ? where name = ?",
             ((value, name) for name, value in account.items()),

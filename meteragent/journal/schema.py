@@ -31,6 +31,12 @@ COUNTS = (
     "detached",
 )
 """What can become of a sample on its way through a sink, each a column of ``sink``."""
+SAMPLE_LINES = ("read", "journaled", "refused", "discarded")
+"""Rows of ``account``: samples read, and what became of them."""
+MESSAGE_LINES = tuple(
+    f"messages {line}" for line in ("received", "converted", "ignored", "quarantined", "discarded")
+)
+"""Rows of ``account``: messages received, and what became of them."""
 
 _FORMAT_1 = f"""
 create table meta(key text primary key, value any not null) strict, without rowid;
@@ -144,6 +150,15 @@ create table pollster_state(
 """
 """Pollsters keep something from poll to poll."""
 
+_FORMAT_4 = """
+alter table quarantine add column message_id text not null default '';
+alter table quarantine add column event_type text not null default '';
+insert into account values
+    ('messages received', 0), ('messages converted', 0), ('messages ignored', 0),
+    ('messages quarantined', 0), ('messages discarded', 0);
+"""
+"""Messages have an account, and entries of their own in quarantine."""
+
 
 def _create(connection: apsw.Connection) -> None:
     connection.execute(_FORMAT_1)
@@ -158,9 +173,13 @@ def _keep_states(connection: apsw.Connection) -> None:
     connection.execute(_FORMAT_3)
 
 
+def _count_messages(connection: apsw.Connection) -> None:
+    connection.execute(_FORMAT_4)
+
+
 Migration = Callable[[apsw.Connection], None]
 
-MIGRATIONS: tuple[Migration, ...] = (_create, _count_reasons, _keep_states)
+MIGRATIONS: tuple[Migration, ...] = (_create, _count_reasons, _keep_states, _count_messages)
 """What makes format n+1 of format n, in order; format 0 is an empty file."""
 
 

@@ -1,4 +1,4 @@
-"""The three lines of account, from one snapshot of the journal."""
+"""The lines of account, from one snapshot of the journal."""
 
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,30 @@ import msgspec
 from meteragent.errors import NotFound
 from meteragent.journal import schema
 from meteragent.typed import known
+
+
+class MessageAccount(msgspec.Struct, frozen=True):
+    """What became of the messages that came from buses and were taken in."""
+
+    received: int = 0
+    converted: int = 0
+    """Those of which samples or events came, or which a handler wants and that tell nothing."""
+    ignored: int = 0
+    """Those that no handler asks for."""
+    quarantined: int = 0
+    """Those in quarantine of which nothing came."""
+    discarded: int = 0
+    """Those of them that a named person let go of."""
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """What became of them, by line of account."""
+        return {line: getattr(self, line) for line in self.__struct_fields__[1:]}
+
+    @property
+    def balanced(self) -> bool:
+        """Whether the parts add up to the whole."""
+        return self.received == sum(self.parts.values())
 
 
 class SinkAccount(msgspec.Struct, frozen=True):
@@ -68,12 +92,15 @@ class Status(msgspec.Struct, frozen=True):
     sinks: list[SinkAccount]
     quarantine: int = 0
     """Bytes in quarantine."""
+    messages: MessageAccount = MessageAccount()
 
     @property
     def balanced(self) -> bool:
         """Whether every line adds up."""
-        return self.read == self.journaled + self.refused + self.discarded and all(
-            sink.balanced for sink in self.sinks
+        return (
+            self.read == self.journaled + self.refused + self.discarded
+            and self.messages.balanced
+            and all(sink.balanced for sink in self.sinks)
         )
 
 
@@ -163,7 +190,8 @@ def _read(connection: apsw.Connection, path: Path) -> Status:
         "last": last,
         "size": size,
         "quarantine": connection.execute("select value from meta where key = 'quarantine_size'").get,
-        **account,
+        **{line: account[line] for line in schema.SAMPLE_LINES if line in account},
+        "messages": {line: account.get(f"messages {line}") for line in MessageAccount.__struct_fields__},
         "sinks": [dict(zip(SinkAccount.__struct_fields__, row, strict=True)) for row in sinks],
     }
     return msgspec.convert(told, Status)

@@ -10,6 +10,7 @@ from meteragent.batch import Batch, Refused
 from meteragent.clock import SECOND, instant
 from meteragent.journal.journal import Journal
 from meteragent.journal.schema import COUNTS
+from meteragent.message import Message, Received, SetAside
 from meteragent.sample import Sample
 from tests.cli.conftest import Program
 
@@ -27,7 +28,9 @@ def journal(state: Path) -> Iterator[Journal]:
     opened.agent("agent-1", lambda: "")
     opened.join("store", "hold", 0)
     first = opened.append(batch(3))
-    opened.append(batch(2), [Refused("here", "bad", "volume: nan is not finite", 4, b"{}")])
+    aside = SetAside(Message(b"{"), "", "message: not JSON")
+    refused = Refused("here", "bad", "volume: nan is not finite", 4, b"{}")
+    opened.append(batch(2), [refused], received=Received(4, 2, [aside]))
     opened.positions.move("store", first, {"delivered": 2, "duplicate": 1}, {})
     yield opened
     opened.close()
@@ -38,7 +41,13 @@ def test_the_status_shows_lines_that_add_up(program: Program) -> None:
     """For programs the parts are a mapping, for people a sum."""
     ended = program("journal", "status", "-f", "json")
     assert ended.code == 0
-    read, store = ended.rows
+    messages, read, store = ended.rows
+    assert messages == {
+        "line": "messages received",
+        "whole": 7,
+        "parts": {"converted": 4, "ignored": 2, "quarantined": 1, "discarded": 0},
+        "balanced": True,
+    }
     assert read == {
         "line": "samples read",
         "whole": 9,
@@ -50,6 +59,7 @@ def test_the_status_shows_lines_that_add_up(program: Program) -> None:
     assert (store["parts"]["delivered"], store["parts"]["pending"]) == (2, 2)
     assert "agent-1" in ended.err
     shown = program("journal", "status").out
+    assert "4 converted + 2 ignored + 1 quarantined" in shown
     assert "5 journaled + 4 refused" in shown
     assert "2 delivered + 1 duplicate + 2 pending" in shown
 
@@ -60,7 +70,11 @@ def test_a_line_that_does_not_add_up_is_an_error(program: Program, state: Path) 
     with apsw.Connection(str(state / "journal.db")) as other:
         other.execute("update sink set delivered = delivered + 1")
     ended = program("journal", "status", "-f", "value", "-c", "balanced")
-    assert (ended.code, ended.out) == (1, "True\nFalse\n")
+    assert (ended.code, ended.out) == (1, "True\nTrue\nFalse\n")
+    with apsw.Connection(str(state / "journal.db")) as other:
+        other.execute("update account set value = value + 1 where name = 'messages converted'")
+    ended = program("journal", "status", "-f", "value", "-c", "balanced")
+    assert (ended.code, ended.out) == (1, "False\nTrue\nFalse\n")
 
 
 @pytest.mark.usefixtures("journal")

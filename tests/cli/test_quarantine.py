@@ -1,5 +1,6 @@
 """Tests of the commands with which a person settles what was refused."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from meteragent.batch import CONFLICT, Batch, Refusal, Refused
 from meteragent.journal.journal import Journal
+from meteragent.message import Message, Received, SetAside
 from meteragent.sample import Sample
 from meteragent.wire import encode
 from tests.cli.conftest import Program
@@ -32,7 +34,8 @@ def test_entries_are_listed(program: Program) -> None:
     """Oldest first, with who, why and how much."""
     first, second = program("quarantine", "list", "-f", "json").rows
     assert list(first) == [
-        "id", "at", "category", "sink", "polling_source", "pollster", "reason", "samples", "size", "state",
+        "id", "at", "category", "sink", "polling_source", "pollster", "event_type", "message_id", "reason",
+        "samples", "size", "state",
     ]  # fmt: skip
     assert (first["category"], first["pollster"], first["samples"]) == ("refused", "bad", 4)
     assert (second["category"], second["sink"], second["reason"]) == (
@@ -89,7 +92,7 @@ def test_discarded_entries_are_counted_as_such(program: Program) -> None:
     assert program("quarantine", "list", "-f", "json").rows == []
     status = program("journal", "status", "-f", "json")
     assert status.code == 0
-    assert [row["parts"]["discarded"] for row in status.rows] == [4, 1]
+    assert [row["parts"]["discarded"] for row in status.rows] == [0, 4, 1]
 
 
 def test_a_damaged_batch_is_shown_and_not_replayed(program: Program, journal: Journal) -> None:
@@ -113,3 +116,77 @@ def test_a_damaged_batch_is_shown_and_not_replayed(program: Program, journal: Jo
     )
     ended = program("quarantine", "replay", "--all", "--by", "ann", "-f", "value")
     assert (ended.code, ended.out) == (0, "1 1\n")
+
+
+@pytest.fixture
+def messages(journal: Journal) -> None:
+    """Entries 3 to 5: a message of which nothing came, one of which samples were refused, and a large one."""
+    whole = SetAside(
+        Message(b'{"a": "\xc3\xa4"}', "notifications.info", "application/json"), "", "no event_type"
+    )
+    part = SetAside(
+        Message(b"{}", "n.error", None, "utf-8"),
+        "m-2",
+        "meter a: refused",
+        "meter b: refused",
+        2,
+        False,
+        "a.b",
+    )
+    large = SetAside(Message(b"x" * 100_000), "", "message: not JSON")
+    received = Received(converted=1, aside=[whole, part, large])
+    journal.append(Batch([Sample("n", "gauge", "B", 1, resource_id="r", timestamp=1)]), received=received)
+
+
+@pytest.mark.usefixtures("messages")
+def test_messages_are_listed_by_what_is_known_of_them(program: Program) -> None:
+    """Their id and event type, and in which line of account they stand."""
+    rows = program("quarantine", "list", "-f", "json").rows[2:]
+    assert [(row["category"], row["event_type"], row["message_id"], row["samples"]) for row in rows] == [
+        ("message", "", "", 0), ("refused", "a.b", "m-2", 2), ("message", "", "", 0),
+    ]  # fmt: skip
+    assert [row["reason"] for row in rows] == ["no event_type", "meter a: refused", "message: not JSON"]
+
+
+@pytest.mark.usefixtures("messages")
+def test_a_message_is_shown_as_it_came(program: Program) -> None:
+    """Its body, ready to be tried out, what a bus told of it, and all problems."""
+    whole, part, large = program("quarantine", "show", "3", "4", "5", "-f", "json").rows
+    assert (whole["payload"], whole["routing_key"]) == ('{"a": "ä"}', "notifications.info")
+    assert (whole["content_type"], whole["content_encoding"]) == ("application/json", None)
+    assert (part["detail"], part["content_encoding"]) == ("meter b: refused", "utf-8")
+    assert large["payload"] == "x" * 65_536
+    digest = hashlib.blake2b(b"x" * 100_000).hexdigest()
+    assert large["detail"] == f"the first 65536 of 100000 bytes, blake2b {digest}; it cannot be replayed"
+    plain = program("quarantine", "show", "3", "-f", "value", "-c", "payload")
+    assert plain.out == '{"a": "ä"}\n'
+    sample, _ = program("quarantine", "show", "2", "1", "-f", "json").rows
+    assert (sample["routing_key"], sample["content_type"]) == (None, None)
+
+
+@pytest.mark.usefixtures("messages")
+def test_messages_are_replayed_but_for_those_that_are_not_whole(program: Program) -> None:
+    """Each that can be, and the others are told."""
+    ended = program("quarantine", "replay", "--all", "--by", "ann", "-f", "value")
+    assert (ended.code, ended.out) == (0, "3 3\n")
+    assert ended.err == "meteragent: 2 entries cannot be replayed, only discarded\n"
+    assert [row["state"] for row in program("quarantine", "list", "-f", "json").rows] == [
+        "kept", "replay", "replay", "replay", "kept",
+    ]  # fmt: skip
+    ended = program("quarantine", "replay", "5", "--by", "ann")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == (
+        "meteragent: entry 5: of this message only the first 65536 bytes were kept, so it cannot be "
+        "replayed; discard it\n"
+    )
+
+
+@pytest.mark.usefixtures("messages")
+def test_discarded_messages_are_counted_in_their_own_line(program: Program) -> None:
+    """Those of which nothing came; of the others the samples."""
+    assert program("quarantine", "discard", "3", "4", "5", "--by", "ann", "-f", "value").out == "3 2\n"
+    status = program("journal", "status", "-f", "json")
+    assert status.code == 0
+    messages, read, _ = status.rows
+    assert messages["parts"] == {"converted": 1, "ignored": 0, "quarantined": 0, "discarded": 2}
+    assert read["parts"] == {"journaled": 2, "refused": 4, "discarded": 2}

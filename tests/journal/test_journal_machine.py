@@ -16,7 +16,9 @@ from meteragent.journal import quarantine, status
 from meteragent.journal.journal import Journal, OpenPoll, Settings
 from meteragent.journal.positions import SinkRow
 from meteragent.journal.quarantine import Quarantine
+from meteragent.journal.status import MessageAccount
 from meteragent.journal.verify import verify
+from meteragent.message import Message, Received, SetAside
 from tests.journal.batches import AT, batch, begun, killed, missed, poll, refused
 
 SMALL = Settings(max_size=6000, reserve=1 << 16, quarantine_max_size=4000)
@@ -53,6 +55,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.sinks: dict[str, Counted] = {}
         self.rows: dict[str, SinkRow] = {}
         self.account = {"read": 0, "refused": 0, "discarded": 0}
+        self.messages = MessageAccount()
         self.last_tick = 0
         self.open: list[OpenPoll] = []
         self.tick = AT
@@ -81,6 +84,23 @@ class JournalMachine(RuleBasedStateMachine):
         """A source brings samples, some of which are refused."""
         self.accept(batch(count, self.total[self.last], padding=padding), aside)
 
+    @rule(
+        count=st.integers(0, 5),
+        converted=st.integers(0, 3),
+        ignored=st.integers(0, 3),
+        lost=st.integers(0, 2),
+    )
+    def receive(self, count: int, converted: int, ignored: int, lost: int) -> None:
+        """Messages come from a bus, of some of which nothing came."""
+        aside = [SetAside(Message(b"{"), "", "message: not JSON")] * lost
+        received = Received(converted, ignored, aside)
+        if self.accept(batch(count, self.total[self.last]), received=received):
+            now = self.messages
+            self.messages = MessageAccount(
+                now.received + received.messages, now.converted + converted, now.ignored + ignored,
+                now.quarantined + lost, now.discarded,
+            )  # fmt: skip
+
     @rule(parts=st.integers(1, 3), ended=st.booleans())
     def poll(self, parts: int, ended: bool) -> None:
         """A poll needs several batches, and may be cut off before the last."""
@@ -103,10 +123,10 @@ class JournalMachine(RuleBasedStateMachine):
         if self.accept(Batch(missed=[missed(self.tick + 1, self.tick + 2_000_001)])):
             self.tick = self.last_tick = self.tick + 2_000_000
 
-    def accept(self, given: Batch, aside: int = 0) -> bool:
+    def accept(self, given: Batch, aside: int = 0, received: Received | None = None) -> bool:
         """Journal a batch; whether it was accepted, with a good reason if not."""
         try:
-            journaled = self.journal.append(given, [refused(2)] * aside)
+            journaled = self.journal.append(given, [refused(2)] * aside, received=received)
         except Unavailable as error:
             reason = str(error)
             self.check_reason(reason)
@@ -237,6 +257,11 @@ class JournalMachine(RuleBasedStateMachine):
             if entry.sink:
                 self.sinks[entry.sink].add(entry.category, -1)
                 self.sinks[entry.sink].add("discarded", 1)
+            elif entry.category == "message":
+                now = self.messages
+                self.messages = msgspec.structs.replace(
+                    now, quarantined=now.quarantined - 1, discarded=now.discarded + 1
+                )
             else:
                 self.account["refused"] -= entry.samples
                 self.account["discarded"] += entry.samples
@@ -249,6 +274,7 @@ class JournalMachine(RuleBasedStateMachine):
         assert told.balanced
         assert (told.last, told.journaled) == (self.last, self.total[self.last])
         assert {name: getattr(told, name) for name in self.account} == self.account
+        assert told.messages == self.messages
         assert {sink.name for sink in told.sinks} == set(self.sinks)
         for sink in told.sinks:
             known = self.sinks[sink.name]

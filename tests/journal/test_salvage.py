@@ -13,10 +13,12 @@ from meteragent.batch import Batch
 from meteragent.clock import Clock
 from meteragent.journal import status
 from meteragent.journal.journal import Journal, Settings
-from meteragent.journal.quarantine import Quarantine
+from meteragent.journal.quarantine import Quarantine, message_of
 from meteragent.journal.salvage import salvage
 from meteragent.journal.schema import connect_writer
+from meteragent.journal.status import MessageAccount
 from meteragent.journal.verify import unsound, verify
+from meteragent.message import Message, Received, SetAside
 from tests.journal.batches import AT, batch, begun, killed, refused
 from tests.journal.test_positions import detached
 
@@ -384,6 +386,49 @@ def test_salvage_holds_one_payload_at_a_time(tmp_path: Path) -> None:
     assert status.read(path).size > 8_000_000
     assert status.read(path).refused == 40
     assert peak < 2_500_000
+
+
+@pytest.mark.parametrize(
+    ("damage", "messages"),
+    [
+        ("update tick set last = 'x'", MessageAccount(11, 5, 3, 2, 1)),
+        ("delete from account where name = 'messages quarantined'", MessageAccount(11, 5, 3, 2, 1)),
+        ("delete from account where name = 'messages received'", MessageAccount(11, 5, 3, 2, 1)),
+        ("delete from account where name = 'messages ignored'", MessageAccount(8, 5, 0, 2, 1)),
+        ("delete from account where name = 'read'", MessageAccount(11, 5, 3, 2, 1)),
+        ("delete from account", MessageAccount(2, 0, 0, 2)),
+    ],
+)
+def test_the_account_of_messages_is_carried_over(
+    tmp_path: Path, damage: str, messages: MessageAccount
+) -> None:
+    """What can be read of it; messages in quarantine are counted there, and can still be replayed."""
+    path = tmp_path / "journal.db"
+    journal = Journal(path, SMALL)
+    journal.join("store", "hold", 0)
+    aside = SetAside(Message(b"{"), "m", "message: not JSON", event_type="a.b")
+    part = SetAside(Message(b"{}"), "n", "meter x: refused", "", 4, False)
+    journal.append(batch(10), received=Received(5, 3, [aside, aside, aside, part]))
+    quarantine = Quarantine(path)
+    quarantine.discard([1], "ann")
+    quarantine.close()
+    journal.close()
+    connection = apsw.Connection(str(path))
+    connection.execute(f"{damage}; update sink set state = x'ff'")
+    connection.close()
+    assert salvage(path, Clock()) is not None
+    told = status.read(path)
+    assert told.messages == messages
+    assert told.balanced
+    assert (told.journaled, told.refused) == (10, 4)
+    journal = Journal(path, SMALL)
+    quarantine = Quarantine(path)
+    assert quarantine.replay([2, 3, 4], "ann") == 4
+    quarantine.close()
+    entries = journal.replays()
+    assert [message_of(entry).body for entry in entries] == [b"{", b"{", b"{}"]
+    assert [(entry.message_id, entry.event_type) for entry in entries] == [("m", "a.b")] * 2 + [("n", "")]
+    journal.close()
 
 
 def test_a_newer_format_is_not_damage(path: Path) -> None:

@@ -14,6 +14,7 @@ from meteragent.journal.quarantine import Quarantine
 from meteragent.journal.salvage import salvage
 from meteragent.journal.schema import MIGRATIONS, check_readable, connect_writer, migrate, stored_format
 from meteragent.journal.verify import verify
+from meteragent.message import Message, Received, SetAside
 from tests.journal.batches import batch
 
 FORMAT_1 = """
@@ -150,6 +151,31 @@ def test_format_3_has_a_place_for_what_pollsters_keep(path: Path) -> None:
     assert record is not None
     assert record.batch.kept == [], "sinks see none of it"
     journal.close()
+
+
+def test_format_4_counts_messages(path: Path) -> None:
+    """From 0 on; what is in quarantine is none of them, and stays as it is."""
+    connection = apsw.Connection(str(path))
+    connection.execute(
+        "insert into quarantine(at, category, sink, sequence, item, polling_source, pollster, reason,"
+        " detail, samples, payload) values (1, 'refused', '', 2, 0, 's', 'p', 'bad', '', 3, x'01')"
+    )
+    connection.close()
+    journal = Journal(path)
+    assert journal.status().messages == status.MessageAccount()
+    aside = SetAside(Message(b"{"), "m", "message: not JSON", event_type="a.b")
+    journal.append(batch(1), received=Received(2, 3, [aside]))
+    journal.close()
+    told = status.read(path)
+    assert told.messages == status.MessageAccount(6, 2, 3, 1)
+    assert (told.read, told.refused, told.balanced) == (8, 3, True)
+    quarantine = Quarantine(path)
+    assert [(entry.category, entry.message_id, entry.event_type) for entry in quarantine.list()] == [
+        ("refused", "", ""),
+        ("message", "m", "a.b"),
+    ]
+    quarantine.close()
+    assert not verify(path).damaged
 
 
 def test_a_state_that_is_none_is_damage(path: Path) -> None:

@@ -1,0 +1,189 @@
+"""Takes in the messages of all buses, and again those that a person wants replayed out of quarantine."""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from meteragent.batch import Batch, Refused
+from meteragent.errors import Held, MeteragentError, NotFound, Rejected, Unavailable
+from meteragent.journal.quarantine import Entry, message_of
+from meteragent.message import Message, Received, SetAside
+from meteragent.notifications.converter import Converter
+from meteragent.notifications.outcome import Converted
+from meteragent.plugins.reason import one_line
+
+LOG = logging.getLogger(__name__)
+
+REPLAY_PAUSE = 30.0
+"""Seconds between two looks for replays."""
+_UNWRITABLE = (ValueError, TypeError, OverflowError, RecursionError)
+"""What is raised about a batch that cannot be written."""
+
+
+Replays = Callable[[int, int], list[Entry]]
+"""Messages in quarantine that are to be converted again: those behind a number, so many of them."""
+
+
+class Accept(Protocol):
+    """Journals a batch and hands it to the sinks, or raises Unavailable."""
+
+    def __call__(
+        self,
+        batch: Batch,
+        refused: Sequence[Refused] = (),
+        read: int | None = None,
+        received: Received | None = None,
+    ) -> Batch:
+        """Return when it is on disk."""
+
+
+class Intake:
+    """Where all listeners hand their messages over, one after the other.
+
+    Life: constructed, ``take`` by any thread, ``start``, ``change`` for another configuration, ``stop``,
+    ``wait_for_end``. After ``stop`` nothing is taken.
+    """
+
+    def __init__(
+        self,
+        converter: Converter,
+        accept: Accept,
+        check: Callable[[], None],
+        replays: Replays,
+        pause: float = REPLAY_PAUSE,
+    ) -> None:
+        """
+        :param check: raises Unavailable when nothing would be accepted
+        :param pause: seconds between two looks for them
+        """
+        self._converter, self._accept, self._check, self._replays = converter, accept, check, replays
+        self._pause = pause
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._failed: set[int] = set()
+
+    def take(self, messages: Sequence[Message]) -> None:
+        """Take messages in: when this returns, what became of each is on disk.
+
+        Of none it is only looked whether any would be taken.
+
+        :raises Held: when not all are taken now, with how many of the first were
+        """
+        taken = 0
+        with self._lock:
+            try:
+                self._check_running()
+                self._check()
+                while taken < len(messages):
+                    self._check_running()
+                    taken += self._take(messages[taken:] if taken else messages)
+            except Unavailable as error:
+                raise Held(str(error), taken) from error
+
+    def _check_running(self) -> None:
+        if self._stopping.is_set():
+            raise Unavailable("the agent ends")
+
+    def _take(self, messages: Sequence[Message]) -> int:
+        """Take in as many as make a batch; how many these are."""
+        converted = self._converter.convert(messages)
+        self._journal(messages, converted, 0)
+        return converted.received.messages
+
+    def _journal(self, messages: Sequence[Message], converted: Converted, replayed: int) -> None:
+        try:
+            self._hand_over(converted, replayed)
+        except _UNWRITABLE:
+            sifted = self._converter.sift(messages, converted)
+            if sifted.received == converted.received:
+                raise
+            self._hand_over(sifted, replayed)
+
+    def _hand_over(self, converted: Converted, replayed: int) -> None:
+        received = converted.received
+        if replayed:
+            received = msgspec.structs.replace(received, replayed=replayed)
+        self._accept(converted.batch, (), converted.read, received)
+
+    def change(self, converter: Converter) -> None:
+        """Convert with another one from now on; the former ends with what it is at."""
+        former, self._converter = self._converter, converter
+        former.close()
+
+    def start(self) -> None:
+        """Begin to look for replays.
+
+        :raises RuntimeError: when there is no thread for it
+        """
+        thread = threading.Thread(target=self._run, name="replay messages", daemon=True)
+        thread.start()
+        self._thread = thread
+
+    def stop(self) -> None:
+        """Take in nothing more; safe twice."""
+        self._stopping.set()
+
+    def wait_for_end(self, seconds: float) -> bool:
+        """Whether nothing is being taken in or replayed any more, after ``stop``."""
+        end = time.monotonic() + seconds
+        if self._thread is not None:
+            self._thread.join(max(0.0, seconds))
+            if self._thread.is_alive():
+                return False
+        if not self._lock.acquire(timeout=max(0.0, end - time.monotonic())):
+            return False
+        self._lock.release()
+        self._converter.close()
+        return True
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self.offer_replays()
+            self._stopping.wait(self._pause)
+
+    def offer_replays(self) -> None:
+        """Convert again what is asked for, each message once; one that fails is left for the next look."""
+        serial = 0
+        while not self._stopping.is_set():
+            number = 0
+            try:
+                found = self._replays(serial, 1)
+                self._failed.discard(0)
+                if not found:
+                    return
+                serial = number = found[0].serial
+                self._replay(found[0])
+            except Exception as error:  # boundary: one replay that fails holds up no other, and no message
+                self._tell(number, error)
+                if not number:
+                    return
+            else:
+                self._failed.discard(number)
+
+    def _replay(self, entry: Entry) -> None:
+        with self._lock, contextlib.suppress(NotFound):  # it was discarded meanwhile, or marked anew
+            try:
+                message = message_of(entry)
+            except Rejected as error:
+                aside = SetAside(Message(b""), entry.message_id, str(error))
+                self._accept(Batch(), (), 0, Received(aside=[aside], replayed=entry.serial))
+                return
+            self._journal([message], self._converter.convert([message]), entry.serial)
+
+    def _tell(self, number: int, error: Exception) -> None:
+        """Say once for each replay that it fails, where when that is a fault."""
+        if number in self._failed:
+            return
+        self._failed.add(number)
+        known = isinstance(error, MeteragentError)
+        what = f"replay {number} of a message" if number else "replays of messages"
+        LOG.warning(
+            "%s can be done later only: %s", what, error if known else one_line(error),
+            exc_info=None if known else error,
+        )  # fmt: skip
