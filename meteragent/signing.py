@@ -1,9 +1,30 @@
 """Signatures of messages by the ancestor's rule; apart, since those who send and those who read share it."""
 
 import hmac
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from operator import itemgetter
 from typing import Any
+
+from oslo_config import cfg
+
+OPTS = [
+    cfg.StrOpt(
+        "telemetry_secret",
+        secret=True,
+        help="Secret that signs the samples and events that are sent to other agents over a bus. Where there "
+        "is one, those that come from other agents are accepted only when it, or one of accepted_secrets, "
+        "has signed them. Without it, or when it is empty, nothing is signed.",
+    ),
+    cfg.MultiStrOpt(
+        "accepted_secrets",
+        default=[],
+        secret=True,
+        help="Further secrets that may have signed what comes from other agents, as while they change from "
+        "one to the next. May be given more than once.",
+    ),
+]
+"""Options of the group ``publisher``."""
 
 LEVELS = 100
 """How deep mappings and lists of a message may be nested."""
@@ -12,6 +33,12 @@ LARGEST = 64 << 20
 
 _SIGNATURE = "message_signature"
 _name = itemgetter(0)
+
+
+def verifier(conf: Any) -> Callable[[Mapping[Any, Any]], bool] | None:
+    """What tells whether a message of another agent is signed rightly; None where no secret is configured."""
+    secrets = [each for each in (conf.publisher.telemetry_secret, *conf.publisher.accepted_secrets) if each]
+    return partial(verify, secrets=secrets) if secrets else None
 
 
 def sign(message: Mapping[Any, Any], secret: str | bytes | None) -> str:

@@ -174,10 +174,10 @@ def _rows(reading: "Reading", group: str) -> Iterable[tuple[Any, ...]]:
 
 
 def _masked(opt: "cfg.Opt", value: Any, origin: str) -> Any:
-    """A value that anybody may see: of a secret URL its scheme, of any other URL all but the password."""
+    """A value that anybody may see: of the store's its scheme, of other URLs all but the password."""
     if opt.secret and origin != "default":
         scheme, colon, _ = str(value).partition(":")
-        return f"{scheme}:(secret)" if colon and scheme.isalnum() else "(secret)"
+        return f"{scheme}:(secret)" if opt.dest == "connection" and colon else "(secret)"
     if isinstance(value, list):
         return [without_password(str(each)) for each in value]
     return without_password(value) if isinstance(value, str) else value

@@ -46,7 +46,7 @@ class NotificationTest(Lister):
         problems: list[str] = []
         dispatcher = self._dispatcher(parsed_args, problems)
         self._problems = problems
-        with _opened(parsed_args.file) as lines:
+        with opened(parsed_args.file) as lines:
             rows = [
                 row
                 for number, line in enumerate(lines, 1)
@@ -74,7 +74,7 @@ class NotificationTest(Lister):
 
 
 @contextmanager
-def _opened(name: str) -> Iterator[IO[bytes]]:
+def opened(name: str) -> Iterator[IO[bytes]]:
     """The input, line by line.
 
     :raises NotFound: when it cannot be read

@@ -1,4 +1,4 @@
-"""Takes the samples that other agents polled and sent over the bus."""
+"""Takes the samples of other agents: as they were polled, or as a sink of theirs published them."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -9,23 +9,29 @@ from meteragent.notifications.base import Handler, Notification
 from meteragent.notifications.declarative.rows import Faults
 from meteragent.notifications.instant import instant_of
 from meteragent.sample import Sample
+from meteragent.signing import verifier
 
 
 class PolledSamples(Handler):
     """Each keeps its own ``id``, by which it is known again however often it is sent."""
 
-    event_types = ("telemetry.polling",)
+    event_types = ("telemetry.polling", "metering")
 
-    def __init__(self, verify: Callable[[Mapping[str, Any]], bool] | None = None) -> None:
+    def __init__(self, verify: Callable[[Mapping[str, Any]], bool] | None = None, conf: Any = None) -> None:
         """
-        :param verify: tells whether the signature of a sample as it was sent is right; None asks for none
+        :param verify: tells whether the signature of a sample as it was sent is right
+        :param conf: says how, where ``verify`` does not; without both none is asked for
         """
-        self._verify = verify
+        self._verify = verify if verify is not None or conf is None else verifier(conf)
 
     def convert(self, notification: Notification, problems: list[str]) -> Iterator[Sample]:
-        """Yield the samples in their order; one that is no good harms no other."""
+        """Yield the samples in their order; one that is no good harms no other.
+
+        Polled ones stand in ``samples``, published ones in the payload itself.
+        """
         payload = notification.payload
-        messages = payload.get("samples") if isinstance(payload, dict) else None
+        bare = notification.event_type == "metering"
+        messages = payload if bare else payload.get("samples") if isinstance(payload, dict) else None
         if not isinstance(messages, list):
             raise Rejected(f"payload: {shown(payload)} has no list of samples")
         instants: dict[str, int] = {}

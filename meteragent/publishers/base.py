@@ -44,8 +44,8 @@ class Publisher(ABC):
         """Send samples; None says that all were delivered.
 
         Name as arguments what is needed: samples (a list of Sample), batch (these samples with the
-        account of their polls), position, state (a ``State``: what is put in it is there again after a
-        crash, as it was when the position last moved, or when it was last told to keep it).
+        account of their polls, and events), position, state (a ``State``: what is put in it is there again
+        after a crash, as it was when the position last moved, or when it was last told to keep it).
 
         :raises Unavailable: to be called again with the same batch
         :raises Rejected: when this batch can never be published

@@ -1,4 +1,4 @@
-"""``store:`` keeps samples in the storage driver, each once, and lets those go that are too old."""
+"""``store:`` keeps samples and events in the storage driver, each once; those too old it lets go."""
 
 import logging
 
@@ -32,7 +32,7 @@ class StorePublisher(Publisher):
         self._next_expiry = 0.0
 
     def publish(self, batch: Batch, position: Position) -> Published:
-        """Record samples and the account of their polls."""
+        """Record samples, events and the account of their polls."""
         published = self._driver.record(batch, position)
         if self._retention is not None and self._clock.monotonic() >= self._next_expiry:
             self._next_expiry = self._clock.monotonic() + EXPIRE_EVERY

@@ -155,3 +155,15 @@ def test_no_password_is_shown(program: Program, config: Path, formatter: str) ->
     checked = program("config", "check", "-f", formatter)
     assert checked.code == 1
     assert "hush" not in checked.out + checked.err
+
+
+def test_no_part_of_a_secret_is_shown(program: Program, config: Path) -> None:
+    """Not even one that looks like a URL, nor one of several."""
+    (config / "meteragent.conf").write_text(
+        "[publisher]\ntelemetry_secret = abc:def\naccepted_secrets = ghi:jkl\naccepted_secrets = mno\n"
+    )
+    ended = program("config", "show", "publisher", "-f", "json")
+    assert [(row["name"], row["value"]) for row in ended.rows] == [
+        ("telemetry_secret", "(secret)"),
+        ("accepted_secrets", "(secret)"),
+    ]

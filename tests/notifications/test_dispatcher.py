@@ -3,6 +3,7 @@
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ from meteragent.clock import SECOND
 from meteragent.errors import PluginError, Rejected
 from meteragent.event import Event
 from meteragent.meter_message import meter_message
-from meteragent.notifications.base import Handler, Notification
+from meteragent.notifications.base import Handler, Notification, RefusedSample
 from meteragent.notifications.dispatcher import (
     MOST_BYTES,
     MOST_TOLD,
@@ -330,3 +331,47 @@ def test_no_fault_of_a_handler_comes_out(fault: BaseException) -> None:
     fault = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
         dispatched(Faulty())
+
+
+def test_what_could_not_be_made_is_counted() -> None:
+    """Samples that were there by their number, else that something is missing; remarks count as nothing."""
+
+    class Refusing(Yields):
+        def convert(self, notification: Notification, problems: list[str]) -> Iterator[Any]:  # noqa: ARG002
+            """Refuse by itself."""
+            problems += [RefusedSample("row 1"), "a remark", RefusedSample("row 2")]
+            yield a_sample(volume=None)
+
+    conversion = dispatched(Refusing())
+    assert (conversion.refused, conversion.incomplete, len(conversion.problems)) == (3, False, 4)
+    assert dispatched(Yields(a_sample())).problems == []
+    for failing in (Yields(KeyError("x")), Yields(Rejected("no")), Yields(Event("", "a.b", 1))):
+        conversion = dispatched(failing)
+        assert (conversion.refused, conversion.incomplete, conversion.handled) == (0, True, True)
+
+
+def test_that_nobody_asks_is_told() -> None:
+    """Apart from a handler that yields nothing."""
+    dispatcher = Dispatcher({"it": Yields()})
+    assert dispatcher.dispatch(notification()).handled
+    assert not dispatcher.dispatch(notification(priority="debug")).handled
+
+
+def test_a_handler_of_others_has_a_notification_of_its_own() -> None:
+    """Whatever the document is made of; built-in ones change nothing and are given it as it is."""
+    given: list[Notification] = []
+
+    class Keeps(Yields):
+        def convert(self, notification: Notification, problems: list[str]) -> Iterator[Any]:  # noqa: ARG002
+            """Change it."""
+            given.append(notification)
+            notification.payload["more"] = 1
+            yield from ()
+
+    for payload in ({"big": 1 << 90, "odd": "\ud800", "deep": [[{}]]}, {"at": datetime(2026, 1, 1)}):
+        before = dict(payload)
+        own = notification(payload=payload)
+        Dispatcher({"one": Keeps(), "two": Keeps()}).dispatch(own)
+        assert own.payload == before
+        assert [each.payload for each in given[-2:]] == [{**before, "more": 1}] * 2
+        assert given[-1].priority == own.priority

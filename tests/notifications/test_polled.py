@@ -1,6 +1,7 @@
 """Samples that other agents polled."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meteragent.clock import instant
+from meteragent.config import load
 from meteragent.errors import Rejected
 from meteragent.notifications.base import Notification
 from meteragent.notifications.declarative import rows
 from meteragent.notifications.polled import PolledSamples
 from meteragent.sample import Sample
+from meteragent.signing import sign
 
 MESSAGE: dict[str, Any] = {
     "counter_name": "cpu",
@@ -36,6 +39,13 @@ MESSAGE: dict[str, Any] = {
 def notification(*messages: Any) -> Notification:
     """A poll of another agent."""
     return Notification({"event_type": "telemetry.polling", "payload": {"samples": list(messages)}}, "sample")
+
+
+def configured(folder: Path, options: str) -> Any:
+    """The options of a config that says these of publishing."""
+    file = folder / "meteragent.conf"
+    file.write_text(f"[publisher]\n{options}\n")
+    return load([str(file)], state_dir=str(folder)).conf
 
 
 def samples(*messages: Any) -> tuple[list[Sample], list[str]]:
@@ -97,6 +107,35 @@ def test_a_signature_that_does_not_fit_refuses_the_sample() -> None:
     forged = {**MESSAGE, "message_signature": "y", "message_id": "m2"}
     assert [each.id for each in polled.convert(notification(MESSAGE, forged), problems)] == ["m1"]
     assert problems == ["sample 2, meter 'cpu': message_signature: does not fit the sample"]
+
+
+def test_a_secret_in_the_config_has_signatures_verified(tmp_path: Path) -> None:
+    """By it, or by one that is accepted besides; what is not signed by either is refused and named."""
+    options = "telemetry_secret = new\naccepted_secrets = old\naccepted_secrets = older"
+    polled = PolledSamples(conf=configured(tmp_path, options))
+    signed = [
+        {**MESSAGE, "message_signature": sign(MESSAGE, secret)} for secret in ("new", "old", "older", "x")
+    ]
+    unsigned, problems = {**MESSAGE, "message_signature": ""}, list[str]()
+    assert len(list(polled.convert(notification(*signed, unsigned), problems))) == 3
+    wrong = "message_signature: does not fit the sample"
+    assert problems == [f"sample 4, meter 'cpu': {wrong}", f"sample 5, meter 'cpu': {wrong}"]
+
+
+def test_without_a_secret_any_sample_is_taken(tmp_path: Path) -> None:
+    """An empty one is none."""
+    for options in ("", "telemetry_secret =\naccepted_secrets ="):
+        polled = PolledSamples(conf=configured(tmp_path, options))
+        assert len(list(polled.convert(notification(MESSAGE), []))) == 1
+
+
+def test_what_a_sink_published_stands_in_the_payload_itself() -> None:
+    """As the ancestor's publisher sends it; in a mapping, it is refused."""
+    published = Notification({"event_type": "metering", "payload": [MESSAGE, MESSAGE]}, "sample")
+    assert list(PolledSamples().convert(published, [])) == samples(MESSAGE, MESSAGE)[0]
+    wrong = Notification({"event_type": "metering", "payload": {"samples": [MESSAGE]}}, "sample")
+    with pytest.raises(Rejected, match="no list of samples"):
+        list(PolledSamples().convert(wrong, []))
 
 
 @pytest.mark.parametrize("payload", [None, 5, [], {}, {"samples": None}, {"samples": {"a": 1}}])
