@@ -14,7 +14,7 @@ import msgspec
 
 from meteragent.control.answer import LINES, Answer, Failure
 from meteragent.errors import MeteragentError, QueryError, QueryTimeout, Unavailable
-from meteragent.storage.base import Query, StorageDriver
+from meteragent.storage.base import EventQuery, Query, StorageDriver
 from meteragent.typed import known
 
 LOG = logging.getLogger(__name__)
@@ -23,6 +23,8 @@ ROWS = 1000
 """Rows that are sent at once."""
 MOST_SAMPLES = 10_000
 """Samples of one page; they are held in memory."""
+MOST_EVENTS, MOST_NOTIFICATIONS = 10_000, 100
+"""Events of one page, without and with the notifications they were made of."""
 LONGEST = 55.0
 """Seconds that the store may take, whatever a question allows itself; less than its asker waits for."""
 AGAIN = 0.5
@@ -75,7 +77,25 @@ class Gaps(msgspec.Struct, frozen=True, tag="gaps", forbid_unknown_fields=True):
     end: int | None = None
 
 
-Question = Samples | Newest | Statistics | Meters | Resources | Polls | Gaps
+class Events(msgspec.Struct, frozen=True, tag="events", forbid_unknown_fields=True):
+    """A page of events."""
+
+    query: EventQuery
+    limit: int
+    after: tuple[int, ...] | None = None
+
+
+class EventTypes(msgspec.Struct, frozen=True, tag="event_types", forbid_unknown_fields=True):
+    """The types that have events."""
+
+
+class Traits(msgspec.Struct, frozen=True, tag="traits", forbid_unknown_fields=True):
+    """The traits that events have."""
+
+    event_type: str | None = None
+
+
+Question = Samples | Newest | Statistics | Meters | Resources | Polls | Gaps | Events | EventTypes | Traits
 
 _decoder = msgspec.json.Decoder(Question)
 _encoder = msgspec.json.Encoder()
@@ -220,3 +240,11 @@ def _ask(
             return driver.polls(start, end, host=host), None
         case Gaps(start, end):
             return driver.gaps(start, end), None
+        case Events(asked, limit, after):
+            most = MOST_NOTIFICATIONS if asked.raw else MOST_EVENTS
+            found = driver.events(asked, min(limit, most), after)
+            return found.events, found.after
+        case EventTypes():
+            return driver.event_types(), None
+        case Traits(event_type):
+            return driver.traits(event_type), None

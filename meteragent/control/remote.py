@@ -12,8 +12,21 @@ from meteragent.batch import Batch, Poll, Position
 from meteragent.control import questions
 from meteragent.control.client import asked, raised
 from meteragent.errors import Unavailable
+from meteragent.event import Event
 from meteragent.sample import Sample
-from meteragent.storage.base import Gap, Meter, Page, Query, Resource, Statistic, StorageDriver
+from meteragent.storage.base import (
+    EventPage,
+    EventQuery,
+    Gap,
+    Meter,
+    Page,
+    Query,
+    Resource,
+    Statistic,
+    StorageDriver,
+    TraitKind,
+)
+from meteragent.storage.event_query import check_event_query, check_event_type
 from meteragent.storage.query import check_query, check_statistics
 
 Row = TypeVar("Row")
@@ -40,13 +53,8 @@ class RemoteDriver(StorageDriver):
     def samples(self, query: Query, limit: int, after: tuple[int, ...] | None = None) -> Page:
         """See the contract."""
         check_query(query)
-        rows: list[Sample] = []
-        stream = self._stream(questions.Samples(query, limit, after), Sample)
-        while True:
-            try:
-                rows.append(next(stream))
-            except StopIteration as end:
-                return Page(rows, end.value.after)
+        rows, after = _page(self._stream(questions.Samples(query, limit, after), Sample))
+        return Page(rows, after)
 
     def newest(self, query: Query) -> Iterator[Sample]:
         """See the contract."""
@@ -69,6 +77,21 @@ class RemoteDriver(StorageDriver):
     def resources(self) -> list[Resource]:
         """See the contract."""
         return list(self._stream(questions.Resources(), Resource))
+
+    def events(self, query: EventQuery, limit: int, after: tuple[int, ...] | None = None) -> EventPage:
+        """See the contract."""
+        check_event_query(query)
+        rows, after = _page(self._stream(questions.Events(query, limit, after), Event))
+        return EventPage(rows, after)
+
+    def event_types(self) -> list[str]:
+        """See the contract."""
+        return list(self._stream(questions.EventTypes(), str))
+
+    def traits(self, event_type: str | None = None) -> list[TraitKind]:
+        """See the contract."""
+        check_event_type(event_type)
+        return list(self._stream(questions.Traits(event_type), TraitKind))
 
     def polls(
         self, start: int | None = None, end: int | None = None, *, host: str | None = None
@@ -116,6 +139,16 @@ class RemoteDriver(StorageDriver):
             raise
         finally:
             self._connection = None
+
+
+def _page(stream: Generator[Row, None, questions.End]) -> tuple[list[Row], tuple[int, ...] | None]:
+    """The rows of a page, and the key to go on with."""
+    rows: list[Row] = []
+    while True:
+        try:
+            rows.append(next(stream))
+        except StopIteration as end:
+            return rows, end.value.after
 
 
 def _checked(end: questions.End | None) -> questions.End:

@@ -54,17 +54,26 @@ class Delivery:
         try:
             return target.call(batch, position, state), as_json(state)
         except Rejected as error:
-            outcome = target.all_refused(batch, error)
+            outcome, left = target.all_refused(batch, error), _left(batch)
             if not batch.samples:
-                reason = without_password(str(error))
-                LOG.error("publisher %s rejects the account of polls: %s", target.label, reason)
-            elif batch.polls or batch.missed:
-                account = msgspec.structs.replace(batch, samples=[], provenance=[])
-                return outcome, self._call(target, account, position)[1]
-            return outcome, as_json(before)
+                what = "the account of polls"
+                if batch.events:
+                    first = batch.events[0]
+                    what = f"{len(batch.events)} events, the first of message {first.message_id!r:.80}"
+                LOG.error("publisher %s rejects %s: %s", target.label, what, without_password(str(error)))
+            return outcome, as_json(before) if left is None else self._call(target, left, position)[1]
 
     def _keep(self, target: Target, state: Mapping[str, Any]) -> None:
         self._positions.keep(self._row.name, _with(self._row.state, target, as_json(state)))
+
+
+def _left(batch: Batch) -> Batch | None:
+    """What may still be taken when a batch is rejected: its account without samples, then without events."""
+    if batch.samples and (batch.events or batch.polls or batch.missed):
+        return msgspec.structs.replace(batch, samples=[], provenance=[])
+    if not batch.samples and batch.events and (batch.polls or batch.missed):
+        return msgspec.structs.replace(batch, events=[])
+    return None
 
 
 def _kept(state: Mapping[str, Any], target: Target) -> dict[str, Any]:

@@ -187,7 +187,7 @@ class Sink:
         batch = journaled.batch
         matched, indices = self._match(batch)
         outcome, state = Published(0), self._row.state
-        if matched.samples or matched.polls or matched.missed:
+        if matched.samples or matched.events or matched.polls or matched.missed:
             position = self._position(self.name, batch.sequence, journaled.digest, _selection(batch, indices))
             outcome, state = self._delivery.publish(self._targets, matched, position)
         refusals = [msgspec.structs.replace(each, index=indices[each.index]) for each in outcome.refused]

@@ -9,12 +9,16 @@ import msgspec
 
 from meteragent.batch import Batch, Poll, Position, Published
 from meteragent.errors import Unavailable
+from meteragent.event import Event, Kind
 from meteragent.sample import Sample
+from meteragent.storage.event_query import EventQuery
 from meteragent.storage.query import Query, Statistic
 
 __all__ = [
     "EXPIRED",
     "MOST_STATISTICS",
+    "EventPage",
+    "EventQuery",
     "Gap",
     "Meter",
     "Page",
@@ -23,6 +27,7 @@ __all__ = [
     "Resource",
     "Statistic",
     "StorageDriver",
+    "TraitKind",
 ]
 
 EXPIRED = "expired"
@@ -67,6 +72,21 @@ class Page(msgspec.Struct, frozen=True):
     after: tuple[int, ...] | None
 
 
+class EventPage(msgspec.Struct, frozen=True):
+    """Events, newest first, and the key to go on with (None at the end)."""
+
+    events: list[Event]
+    after: tuple[int, ...] | None
+
+
+class TraitKind(msgspec.Struct, frozen=True):
+    """A trait that events of a type have, and of which type its values are."""
+
+    event_type: str
+    name: str
+    kind: Kind
+
+
 class Renewal(msgspec.Struct, frozen=True):
     """An agent whose journal, restored from a backup, goes on under another epoch."""
 
@@ -76,13 +96,13 @@ class Renewal(msgspec.Struct, frozen=True):
 
 
 class StorageDriver(ABC):
-    """Keeps each sample once.
+    """Keeps each sample and each event once.
 
     Life: constructed with the connection URL, opened for writing by the agent or for reading only
     by a command, ``close`` once, safe without use. One thread at a time may call it, but for
-    ``interrupt``. Every answer to a ``Query`` raises QueryError when the query makes no sense
-    (``check_query``), QueryTimeout when it takes longer than the query allows, Unavailable when it
-    was interrupted; a signal handler of Python runs while it is worked out.
+    ``interrupt``. Every answer to a ``Query`` or an ``EventQuery`` raises QueryError when the query makes
+    no sense (``check_query``, ``check_event_query``), QueryTimeout when it takes longer than the query
+    allows, Unavailable when it was interrupted; a signal handler of Python runs while it is worked out.
     """
 
     shared: ClassVar[bool] = True
@@ -91,7 +111,7 @@ class StorageDriver(ABC):
 
     @abstractmethod
     def record(self, batch: Batch, position: Position) -> Published:
-        """Keep samples, poll rows and position in one durable transaction.
+        """Keep samples, events, poll rows and position in one durable transaction.
 
         A position that is already there with the same digest and selection changes nothing and returns
         the counts of the first time. With another selection, its samples are kept where they are not,
@@ -99,6 +119,11 @@ class StorageDriver(ABC):
         agent's journal went back in time, which is said once; the batch is kept as a new one.
         Same identity and content is a duplicate; other content with origin 0 is superseded, with
         another origin refused as ``CONFLICT``; older than the retention is refused as ``EXPIRED``.
+
+        An event is known by (generated, message_id, event_type); one that is there stays as it is. Those
+        older than the retention are left out, and so is what cannot be stored of an event, or all of it:
+        nothing that an event says keeps a batch from being recorded. The log tells so, once for a batch.
+        What is returned counts samples only.
 
         :raises Unavailable: when it cannot be kept now
         :raises Rejected: when it can never be kept
@@ -150,6 +175,22 @@ class StorageDriver(ABC):
         """All resources, by id."""
 
     @abstractmethod
+    def events(self, query: EventQuery, limit: int, after: tuple[int, ...] | None = None) -> EventPage:
+        """Events, newest first, at most ``limit``, going on behind ``after``."""
+
+    @abstractmethod
+    def event_types(self) -> list[str]:
+        """The types that have events, by name."""
+
+    @abstractmethod
+    def traits(self, event_type: str | None = None) -> list[TraitKind]:
+        """The traits that events have, by event type and name; one with several types has a row for each.
+
+        :param event_type: a pattern as that of an ``EventQuery``; None for all
+        :raises QueryError: when it is none that a store can take
+        """
+
+    @abstractmethod
     def polls(
         self, start: int | None = None, end: int | None = None, *, host: str | None = None
     ) -> Iterator[Poll]:
@@ -172,7 +213,7 @@ class StorageDriver(ABC):
 
     @abstractmethod
     def expire(self, before: int) -> int:
-        """Forget samples, polls and what only they needed; how many samples went.
+        """Forget samples, events, polls and what only they needed; how many samples went.
 
         :param before: microseconds since the epoch; may keep up to an hour more
         """

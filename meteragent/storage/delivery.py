@@ -1,13 +1,17 @@
 """What a file store asks of a batch: keys of its samples, where they come from, whether it came before."""
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
 import msgspec
 
 from meteragent.batch import Batch, Position, Published, Refusal
+from meteragent.errors import Rejected
 from meteragent.sample import Metadata, Sample
+
+LOG = logging.getLogger(__name__)
 
 SeriesKey = tuple[str, str, str]
 """(source, resource_id, meter)"""
@@ -28,6 +32,25 @@ ATTRIBUTES = (_TOLD[-1], *_TOLD[:-1])
 
 _OF_SERIES = attrgetter(*SERIES)
 _OF_ATTRIBUTES = attrgetter(*_TOLD)
+
+
+def recorded(record: Callable[[Batch, Position], Published], batch: Batch, position: Position) -> Published:
+    """Record a batch, if need be without its events: what these say shall not keep out its samples.
+
+    :raises Rejected: when it can never be kept without them, either
+    """
+    try:
+        return record(batch, position)
+    except Rejected as error:
+        if not batch.events:
+            raise
+        published = record(msgspec.structs.replace(batch, events=[]), position)
+        first = batch.events[0]
+        LOG.error(
+            "%s; its %d events are left out, the first of message %.80r of type %.80r",
+            error, len(batch.events), first.message_id, first.event_type,
+        )  # fmt: skip
+        return published
 
 
 def parts(batch: Batch) -> Iterator[tuple[Part, int, int]]:

@@ -108,16 +108,33 @@ def check_query(query: Query) -> None:
 
     :raises QueryError: naming the condition and what is allowed
     """
-    if query.start is not None and query.end is not None and query.start >= query.end:
-        raise QueryError("the start of the range is not before its end")
-    if query.timeout is not None and not query.timeout > 0:
-        raise QueryError(f"timeout {query.timeout!r}: allowed are seconds above 0")
+    check_range(query.start, query.end, query.timeout)
     for condition in query.where:
         _check_condition(condition)
 
 
+def check_range(start: int | None, end: int | None, timeout: float | None) -> None:
+    """Refuse a range in which nothing lies, and a time that is none.
+
+    :raises QueryError: naming it
+    """
+    if start is not None and end is not None and start >= end:
+        raise QueryError("the start of the range is not before its end")
+    if timeout is not None and not timeout > 0:
+        raise QueryError(f"timeout {timeout!r}: allowed are seconds above 0")
+
+
+def check_text(what: str, text: str) -> None:
+    """Refuse a text that no store can hold.
+
+    :raises QueryError: naming it
+    """
+    if not _can_be_told(text):
+        raise QueryError(f"{what} {text!r:.80}: allowed there: text of valid Unicode")
+
+
 def _check_condition(condition: Condition) -> None:
-    field, op, value = condition.field, condition.op, condition.value
+    field = condition.field
     if field.startswith(METADATA):
         metadata_path(field)
         kinds: tuple[type, ...] = (str, int, float, bool)
@@ -129,11 +146,22 @@ def _check_condition(condition: Condition) -> None:
         raise QueryError(
             f"field {field!r:.80} is unknown; allowed: {', '.join((*TEXTS, *NUMBERS))}, metadata.KEY"
         )
+    check_operation(condition, kinds, may_lack=field not in NUMBERS)
+
+
+def check_operation(condition: Condition, kinds: tuple[type, ...], *, may_lack: bool) -> None:
+    """Refuse an unknown operator, and a value that it cannot compare.
+
+    :param kinds: of values that the field may have
+    :param may_lack: whether it may have none
+    :raises QueryError: naming the condition and what is allowed
+    """
+    field, op, value = condition.field, condition.op, condition.value
     if op not in OPERATORS:
         raise QueryError(f"operator {op!r:.80} is unknown; allowed: {', '.join(OPERATORS)}")
     if (op == "in") is not isinstance(value, tuple):
         raise QueryError(f"{field} {op} {value!r:.80}: a list of values goes with in, and only with it")
-    if op == "glob" and field in NUMBERS:
+    if op == "glob" and str not in kinds:
         allowed = ", ".join(each for each in OPERATORS if each != op)
         raise QueryError(f"{field} glob {value!r:.80}: is for text; allowed: {allowed}")
     if op == "glob":
@@ -141,7 +169,7 @@ def _check_condition(condition: Condition) -> None:
     elif op in ORDERED:
         kinds = tuple(kind for kind in kinds if kind is not bool)
     for each in value if isinstance(value, tuple) else (value,):
-        if each is None and op in ("=", "!=", "in") and field not in NUMBERS:
+        if each is None and op in ("=", "!=", "in") and may_lack:
             continue
         if type(each) not in kinds or not _can_be_told(each):
             names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}

@@ -15,6 +15,8 @@ from meteragent.clock import SECOND
 from meteragent.sample import Metadata, Sample
 from meteragent.storage.base import EXPIRED, Meter, Query, Resource, StorageDriver
 from meteragent.testing.storage_account import AccountContract
+from meteragent.testing.storage_event_query import FindContract, ForgetContract
+from meteragent.testing.storage_events import HostileContract, OnceContract
 from meteragent.testing.storage_given import (
     HOUR,
     MINUTE,
@@ -319,5 +321,9 @@ class StorageContract(
     QueryContract,
     StatisticsContract,
     AccountContract,
+    OnceContract,
+    HostileContract,
+    FindContract,
+    ForgetContract,
 ):
     """All of it."""

@@ -9,8 +9,9 @@ import pytest
 
 from meteragent.batch import Batch, Missed, Poll, Position, Provenance, Published
 from meteragent.clock import SECOND, Clock
+from meteragent.event import DATETIME, INTEGER, TEXT, Event, Trait
 from meteragent.sample import Metadata, Sample
-from meteragent.storage.base import Query, StorageDriver
+from meteragent.storage.base import EventQuery, Query, StorageDriver
 
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
@@ -57,6 +58,18 @@ def a_sample(**fields: Any) -> Sample:
     return Sample(**(usual | fields))
 
 
+def an_event(**fields: Any) -> Event:
+    """An event, other than usual in the given fields."""
+    traits = [Trait("state", TEXT, "active"), Trait("memory_mb", INTEGER, 512), Trait("at", DATETIME, NOON)]
+    usual: dict[str, Any] = {
+        "message_id": "one",
+        "event_type": "compute.instance.exists",
+        "generated": NOON,
+        "traits": traits,
+    }
+    return Event(**(usual | fields))
+
+
 def a_poll(tick: int, outcome: Any = "complete", **fields: Any) -> Poll:
     """A poll row."""
     poll = Poll("all", tick, "host", tick, tick + SECOND, 2, 2, outcome)
@@ -99,6 +112,10 @@ class Writer:
         self.sequence += 1
         return self.driver.record(batch, at(self.sequence))
 
+    def events(self, *events: Event) -> Published:
+        """Record events."""
+        return self.batch(Batch(events=list(events)))
+
     def polled(
         self, tick: int, resources: str, outcome: Any = "complete", host: str = "", **fields: Any
     ) -> Published:
@@ -123,4 +140,16 @@ def everything(driver: StorageDriver, query: Query | None = None, size: int = 10
     while page.after is not None:
         page = driver.samples(query or Query(), size, page.after)
         found += page.samples
+    return found
+
+
+def all_events(driver: StorageDriver, query: EventQuery | None = None, size: int = 1000) -> list[Event]:
+    """All events of a store with their notifications, page by page."""
+    wanted = query or EventQuery(raw=True)
+    found: list[Event] = []
+    page = driver.events(wanted, size)
+    found += page.events
+    while page.after is not None:
+        page = driver.events(wanted, size, page.after)
+        found += page.events
     return found

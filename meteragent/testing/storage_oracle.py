@@ -10,7 +10,9 @@ from typing import Any
 
 import msgspec
 
+from meteragent.event import Event
 from meteragent.sample import Metadata, Sample
+from meteragent.storage.event_query import EventQuery
 from meteragent.storage.query import (
     CARDINALITY,
     METADATA,
@@ -43,6 +45,25 @@ def holds(query: Query, sample: Sample) -> bool:
         and (query.end is None or at < query.end)
         and all(_fulfils(told(sample, condition.field), condition) for condition in query.where)
     )
+
+
+def event_holds(query: EventQuery, event: Event) -> bool:
+    """Whether an event is asked for."""
+    pattern = None if query.event_type is None else Condition("event_type", "glob", query.event_type)
+    return (
+        (pattern is None or _fulfils(event.event_type, pattern))
+        and query.message_id in (None, event.message_id)
+        and (query.start is None or event.generated >= query.start)
+        and (query.end is None or event.generated < query.end)
+        and all(_has(event, condition) for condition in query.traits)
+    )
+
+
+def _has(event: Event, condition: Condition) -> bool:
+    """Whether a trait fulfils a condition, which only one that is equal can keep ``!=`` from."""
+    found: list[Any] = [each.value for each in event.traits if each.name == condition.field] or [None]
+    some = all if condition.op == "!=" else any
+    return some(_fulfils(each, condition) for each in found)
 
 
 def _fulfils(found: Any, condition: Condition) -> bool:

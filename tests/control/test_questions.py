@@ -14,7 +14,7 @@ from meteragent.control.questions import End, answered
 from meteragent.errors import QueryError, Unavailable
 from meteragent.storage.base import StorageDriver
 from meteragent.storage.sqlite.driver import SQLiteDriver
-from meteragent.testing.storage_given import Writer, a_sample
+from meteragent.testing.storage_given import Writer, a_sample, an_event
 
 URL = "sqlite:///samples.db"
 
@@ -41,6 +41,9 @@ def end(folder: Path, question: str) -> End:
         ('{"type":"samples","query":{},"limit":2,"after":[1]}', "MeteragentError"),
         ('{"type":"samples","query":{},"limit":2,"after":[]}', "MeteragentError"),
         ('{"type":"statistics","query":{"timeout":0},"aggregates":["count"]}', "QueryError"),
+        ('{"type":"events","query":{},"limit":2,"after":[1]}', "MeteragentError"),
+        ('{"type":"events","query":{"start":2,"end":1},"limit":2}', "QueryError"),
+        ('{"type":"traits","event_type":"\\ud800"}', "QueryError"),
     ],
 )
 def test_what_no_driver_can_take_is_told_in_the_last_line(stored: Path, question: str, error: str) -> None:
@@ -48,6 +51,17 @@ def test_what_no_driver_can_take_is_told_in_the_last_line(stored: Path, question
     failure = end(stored, question).failure
     assert failure is not None
     assert failure.error == error
+
+
+def test_events_with_their_notifications_come_a_few_at_a_time(folder: Path) -> None:
+    """However many are asked for, since they are held in memory."""
+    driver = SQLiteDriver(URL, folder)
+    Writer(driver).events(*(an_event(message_id=f"m{n}", raw={"a": n}) for n in range(250)))
+    driver.close()
+    question = '{"type":"events","query":{"raw":%s},"limit":1000}'
+    assert end(folder, question % "false") == End(250)
+    told = end(folder, question % "true")
+    assert (told.rows, told.after is not None) == (questions.MOST_NOTIFICATIONS, True)
 
 
 def test_what_is_no_question_is_refused(stored: Path) -> None:
@@ -87,7 +101,7 @@ class Babbling(Endless):
             yield {}
 
 
-@pytest.mark.parametrize("kind", ["meters", "resources", "polls", "gaps", "newest"])
+@pytest.mark.parametrize("kind", ["meters", "resources", "polls", "gaps", "newest", "event_types", "traits"])
 @pytest.mark.parametrize("driver", [Endless, Babbling])
 def test_a_question_of_any_kind_has_its_time(
     kind: str, driver: type[Endless], monkeypatch: pytest.MonkeyPatch

@@ -11,7 +11,7 @@ from meteragent.errors import ConfigError, MeteragentError, Unavailable
 from meteragent.storage.base import Renewal, StorageDriver
 from meteragent.storage.duckdb.driver import DuckDBDriver
 from meteragent.storage.sqlite.driver import SQLiteDriver
-from meteragent.testing.storage_given import a_poll, a_sample, at, everything
+from meteragent.testing.storage_given import a_poll, a_sample, all_events, an_event, at, everything
 
 Driver = type[SQLiteDriver] | type[DuckDBDriver]
 RENEWAL = Renewal("agent", "epoch", "renewed")
@@ -32,9 +32,10 @@ def opened(kind: Driver, folder: Path) -> StorageDriver:
 
 
 def tick(number: int) -> Batch:
-    """Two samples and the poll that brought them."""
+    """Two samples with the poll that brought them, and an event."""
     when = number * 60_000_000
-    return Batch([a_sample(resource_id=each, timestamp=when) for each in "ab"], polls=[a_poll(when)])
+    samples = [a_sample(resource_id=each, timestamp=when) for each in "ab"]
+    return Batch(samples, polls=[a_poll(when)], events=[an_event(generated=when, raw={"tick": number})])
 
 
 def test_a_restored_store_goes_on(kind: Driver, folder: Path) -> None:
@@ -57,6 +58,7 @@ def test_a_restored_store_goes_on(kind: Driver, folder: Path) -> None:
     assert again.record(tick(4), at(4, epoch="renewed")) == Published(2)
     assert len(everything(again)) == 8
     assert len(list(again.polls())) == 4
+    assert [each.raw["tick"] for each in all_events(again)] == [4, 3, 2, 1]
     again.close()
 
 

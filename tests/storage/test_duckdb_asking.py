@@ -16,6 +16,7 @@ from meteragent.storage.base import Query
 from meteragent.storage.duckdb.asking import Asker, Question
 from meteragent.storage.duckdb.connection import Store
 from meteragent.storage.duckdb.driver import DuckDBDriver
+from meteragent.storage.duckdb.known import Column
 from meteragent.storage.duckdb.statistics import Statistics
 from meteragent.testing.storage_given import NOON, Writer, a_poll, a_sample, at
 from tests.storage.test_duckdb_file import URL
@@ -72,6 +73,17 @@ def test_a_statement_is_interrupted_by_another_thread(
     timer.join()
 
 
+def test_a_statement_answered_by_column_ends_as_soon(asker: Asker) -> None:
+    """When its time is over, and when it is interrupted."""
+    with pytest.raises(QueryTimeout):
+        asker.ask(0.2).columns(LONG, {})
+    timer = threading.Timer(0.1, asker.interrupt)
+    timer.start()
+    with pytest.raises(Unavailable, match="interrupted"):
+        asker.ask(None).columns(LONG, {})
+    timer.join()
+
+
 def test_an_interruption_before_duckdb_has_begun_is_not_forgotten(asker: Asker) -> None:
     """As when the machine is busy: DuckDB itself knows only of what runs already."""
     question = asker.ask(None)
@@ -117,6 +129,11 @@ def test_statistics_are_of_one_moment(folder: Path) -> None:
             found = super().rows(sql, bound)
             self.asked += 1
             driver.record(Batch([a_sample(volume=50, unit="B", timestamp=NOON + self.asked)]), at(self.asked))
+            return found
+
+        def columns(self, sql: str, bound: Mapping[str, Any]) -> dict[str, Column]:
+            found = super().columns(sql, bound)
+            self.rows("select 1", {})
             return found
 
     question = Interleaved(Asker(reader), 60)

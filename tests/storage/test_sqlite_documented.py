@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from meteragent.batch import Batch, Missed
+from meteragent.event import TEXT, Trait
 from meteragent.storage.sqlite.driver import SQLiteDriver
-from meteragent.testing.storage_given import MINUTE, NOON, Writer, a_poll, a_sample
+from meteragent.testing.storage_given import MINUTE, NOON, Writer, a_poll, a_sample, an_event
 from tests.storage.test_sqlite import URL, rows
 
 _PAGE = (Path(__file__).parents[2] / "doc" / "storage.rst").read_text()
@@ -33,6 +34,8 @@ def kept(folder: Path) -> Path:
     )
     missed = [Missed("all", NOON + MINUTE, NOON + MINUTE + 1, 1, "overrun")]
     record.batch(Batch(polls=[a_poll(NOON, "failed", reason="boom")], missed=missed))
+    instance = [Trait("state", TEXT, "deleted"), Trait("instance_id", TEXT, "i1")]
+    record.events(an_event(event_type="compute.instance.delete.end", traits=instance))
     driver.close()
     return folder
 

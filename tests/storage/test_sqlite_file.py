@@ -202,6 +202,7 @@ def test_samples_of_a_format_that_clusters_by_hours_lie_by_slots(folder: Path) -
         " strict, without rowid; insert into hourly select (slot - case when slot < 0 then 5 else 0 end) / 6,"
         " series, at, origin, volume, digits, attributes, batch from sample; drop table sample;"
         " alter table hourly rename to sample; create view sample_view as select 1;"
+        " drop view event_view; drop table event; drop table event_type; drop table trait;"
         " update meta set value = 2 where key = 'format'"
     )
     connection.close()

@@ -6,12 +6,15 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
 from meteragent.errors import QueryTimeout, Unavailable
 from meteragent.storage.duckdb.connection import Store
+from meteragent.storage.duckdb.known import Column
+
+T = TypeVar("T")
 
 _PLACE = re.compile(r"\$(\w+)")
 _LOOK = 0.1
@@ -60,10 +63,22 @@ class Question:
         :raises QueryTimeout: when the time is over
         :raises Unavailable: when it was interrupted, or the file cannot be read now
         """
+        return self._fetched(sql, bound, duckdb.DuckDBPyConnection.fetchall)
+
+    def columns(self, sql: str, bound: Mapping[str, Any]) -> dict[str, Column]:
+        """The same by column, masked where it has a null, which takes a tenth of the time for many rows.
+
+        Integers of more than 64 bits would be rounded.
+        """
+        return self._fetched(sql, bound, duckdb.DuckDBPyConnection.fetchnumpy)
+
+    def _fetched(
+        self, sql: str, bound: Mapping[str, Any], fetch: Callable[[duckdb.DuckDBPyConnection], T]
+    ) -> T:
         places = set(_PLACE.findall(sql))
         values = {name: value for name, value in bound.items() if name in places}
         with self.reading() as connection, self._limited(connection):
-            return _fetched(connection, sql, values, self._given_up)
+            return _in_thread(connection, lambda: fetch(connection.execute(sql, values)), self._given_up)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -131,21 +146,21 @@ def _lift_limit(connection: duckdb.DuckDBPyConnection) -> None:
             _roll_back(connection)
 
 
-def _fetched(
-    connection: duckdb.DuckDBPyConnection, sql: str, values: dict[str, Any], given_up: Callable[[], bool]
-) -> list[tuple[Any, ...]]:
-    """All rows.
+def _in_thread(
+    connection: duckdb.DuckDBPyConnection, ask: Callable[[], T], given_up: Callable[[], bool]
+) -> T:
+    """What is asked of the connection.
 
     Another thread does the work, since DuckDB would hear no Ctrl-C in the main thread, and forgets an
     interruption that comes before it has begun: so it is interrupted until it ends.
     """
-    found: list[list[tuple[Any, ...]]] = []
+    found: list[T] = []
     failed: list[BaseException] = []
     ended = threading.Event()  # a join that a signal ends takes the thread for ended, in Python 3.11
 
     def work() -> None:
         try:
-            found.append(connection.execute(sql, values).fetchall())
+            found.append(ask())
         except BaseException as error:  # boundary: a thread, whose error is that of the one that waits
             failed.append(error)
         finally:

@@ -117,10 +117,15 @@ class Where:
         return f"coalesce({kind} in {numbers} and {number} {op} {self._double(value)}, false)"
 
     def _pattern(self, value: Any) -> str:
-        return self.bind(str(value).translate(_LIKE))
+        return self.bind(like(str(value)))
 
     def _double(self, value: Any) -> str:
         return f"{self.bind(float(value))}::double"
+
+
+def like(pattern: str) -> str:
+    """A pattern as DuckDB's LIKE wants it, with ``escape '\\'``."""
+    return pattern.translate(_LIKE)
 
 
 def json_kind(path: str) -> str:

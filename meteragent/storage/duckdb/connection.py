@@ -44,7 +44,7 @@ class Store:
     """
 
     def __init__(self, path: Path, memory_limit: str, threads: int, *, read_only: bool) -> None:
-        self.path, self._read_only, self._limit = path, read_only, memory_limit
+        self.path, self.memory_limit, self._read_only = path, memory_limit, read_only
         self._threads = threads
         self._database: Database | None = None
         self._session: Session | None = None
@@ -132,7 +132,7 @@ class Store:
     def _shared(self) -> Database:
         if self._database is None:
             with _sharing:
-                fresh = (Database(self.path, self._limit, self._threads), Known())
+                fresh = (Database(self.path, self.memory_limit, self._threads), Known())
                 self._database, self._known = _shared.setdefault(self.path, fresh)
                 self._database.users += 1
         return self._database
@@ -151,7 +151,8 @@ class Store:
             raise errors.Rejected(f"storage {self.path}: can never be kept: {_line(error)}") from None
         except duckdb.OutOfMemoryException as error:
             raise errors.Unavailable(
-                f"storage {self.path}: needs more memory than memory_limit={self._limit}: {_line(error)}"
+                f"storage {self.path}: needs more memory than memory_limit={self.memory_limit}:"
+                f" {_line(error)}"
             ) from None
         except duckdb.Error as error:
             raise errors.Unavailable(f"storage {self.path}: {self._reason(error)}") from None

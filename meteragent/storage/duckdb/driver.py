@@ -21,13 +21,26 @@ from meteragent.batch import Batch, Poll, Position, Published
 from meteragent.clock import Clock
 from meteragent.plain import without_password
 from meteragent.sample import Sample
-from meteragent.storage.base import Gap, Meter, Page, Query, Renewal, Resource, Statistic, StorageDriver
-from meteragent.storage.duckdb import backup, expiry, reading
+from meteragent.storage.base import (
+    EventPage,
+    EventQuery,
+    Gap,
+    Meter,
+    Page,
+    Query,
+    Renewal,
+    Resource,
+    Statistic,
+    StorageDriver,
+    TraitKind,
+)
+from meteragent.storage.duckdb import backup, event_reading, expiry, reading
 from meteragent.storage.duckdb.asking import Asker
 from meteragent.storage.duckdb.connection import Store
 from meteragent.storage.duckdb.gaps import DuckDBGaps
 from meteragent.storage.duckdb.recording import Recorder
 from meteragent.storage.duckdb.statistics import Statistics
+from meteragent.storage.event_query import check_event_query, check_event_type
 from meteragent.storage.query import check_query, check_statistics
 
 SCHEME = "duckdb:///"
@@ -39,7 +52,7 @@ _MOST_THREADS = 64
 
 
 class DuckDBDriver(StorageDriver):
-    """Keeps samples in one file, which is made by the first call that needs it.
+    """Keeps samples and events in one file, which is made by the first call that needs it.
 
     One process has the file open, and within it any number of drivers: a driver is for one thread at a
     time, so another thread makes its own, with the same URL, and asks while the first one records.
@@ -113,6 +126,20 @@ class DuckDBDriver(StorageDriver):
     def resources(self) -> list[Resource]:
         """See the contract."""
         return reading.resources(self._asker.ask(None))
+
+    def events(self, query: EventQuery, limit: int, after: tuple[int, ...] | None = None) -> EventPage:
+        """See the contract; of one instant, in the order in which they came."""
+        check_event_query(query)
+        return event_reading.events(self._asker.ask(query.timeout), query, limit, after)
+
+    def event_types(self) -> list[str]:
+        """See the contract."""
+        return event_reading.event_types(self._asker.ask(None))
+
+    def traits(self, event_type: str | None = None) -> list[TraitKind]:
+        """See the contract."""
+        check_event_type(event_type)
+        return event_reading.traits(self._asker.ask(None), event_type)
 
     def polls(
         self, start: int | None = None, end: int | None = None, *, host: str | None = None

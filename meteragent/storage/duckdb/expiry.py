@@ -13,12 +13,12 @@ def expire(store: Store, before: int) -> int:
     while True:
         with store.writing() as connection:
             samples = _samples(connection, cutoff)
-            if samples is None:
+            if samples is None and not _events(connection, cutoff):
                 # in the transaction that found no older sample, since a late one may still come
                 store.known.forget()
                 _unneeded(connection, cutoff)
                 return gone
-        gone += samples
+        gone += samples or 0
 
 
 def _samples(connection: duckdb.DuckDBPyConnection, cutoff: int) -> int | None:
@@ -35,8 +35,17 @@ def _samples(connection: duckdb.DuckDBPyConnection, cutoff: int) -> int | None:
     return gone
 
 
+def _events(connection: duckdb.DuckDBPyConnection, cutoff: int) -> bool:
+    """Delete the events of the oldest hour; whether any hour was old enough."""
+    ((oldest,),) = connection.execute("select min(generated) from event").fetchall()
+    if oldest is None or oldest >= cutoff:
+        return False
+    connection.execute("delete from event where generated < ?", ((oldest // HOUR + 1) * HOUR,))
+    return True
+
+
 def _unneeded(connection: duckdb.DuckDBPyConnection, cutoff: int) -> None:
-    """Delete what no sample needs any more, but never the newest position of a sink."""
+    """Delete what no sample and no event needs any more, but never the newest position of a sink."""
     connection.execute("delete from poll where tick < ?", (cutoff,))
     connection.execute('delete from missed where "end" <= ?', (cutoff,))
     connection.execute(
@@ -57,3 +66,5 @@ def _unneeded(connection: duckdb.DuckDBPyConnection, cutoff: int) -> None:
     ):
         connection.execute(statement)
     connection.execute("drop table needed")
+    connection.execute("delete from trait where last_hour < ?", (cutoff // HOUR,))
+    connection.execute("delete from event_type where id not in (select event_type from event)")

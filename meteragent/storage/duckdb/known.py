@@ -27,6 +27,7 @@ from meteragent.storage.delivery import (
     series_keys,
 )
 from meteragent.storage.duckdb.schema import HOUR, NEVER
+from meteragent.storage.event_row import TraitKey
 from meteragent.storage.recurring import Recurring
 
 MOST_SERIES = 500_000
@@ -39,7 +40,10 @@ Column = npt.NDArray[Any]
 NO_PART = 0
 _NUMBER = 4
 """Bytes of a number in a column."""
-_NUMBERED = {"series": "id", "attributes": "id", "part": "id", "batch": "id", "agent": "number"}
+_NUMBERED = {
+    "series": "id", "attributes": "id", "part": "id", "batch": "id", "agent": "number", "event": "id",
+    "event_type": "id",
+}  # fmt: skip
 
 
 class PerSeries:
@@ -98,6 +102,11 @@ class Known:
         """The attributes that its last sample had."""
         self.bringer = PerSeries(NO_PART, np.int32)
         """The part that brought its last sample."""
+        self.event_types: dict[str, int] = {}
+        self.traits: dict[TraitKey, int] = {}
+        """The newest hour of each."""
+        self.newest_event = NEVER
+        """An instant after which the store has no event."""
         self.next = dict.fromkeys(_NUMBERED, 1)
         self._metadata = 0
 
@@ -114,6 +123,9 @@ class Known:
         ).fetchall()
         self.newest = PerSeries(before, np.int64)
         self.head = before // HOUR
+        ((self.newest_event,),) = connection.execute(
+            f"select coalesce(max(generated), {NEVER}) from event"
+        ).fetchall()
         self.meters.update(connection.execute("select name, type, unit from meter").fetchall())
         for number, *names in connection.execute(
             "select id, host, polling_source, pollster from part"

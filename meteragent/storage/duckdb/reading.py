@@ -72,7 +72,7 @@ def samples(question: Question, query: Query, limit: int, after: tuple[int, ...]
     found: list[tuple[Any, ...]] = []
     with question.of_one_moment():
         first, last = _ends(question)
-        for oldest, youngest in _spans(max(where.start, first), min(newest, last)):
+        for oldest, youngest in spans(max(where.start, first), min(newest, last)):
             bound = {"oldest": oldest, "newest": youngest, "limit": limit + 1 - len(found)}
             found += question.rows(sql, where.bound | bound)
             if len(found) > limit:
@@ -88,7 +88,7 @@ def _ends(question: Question) -> tuple[int, int]:
     return (FOREVER, NEVER) if oldest is None else (oldest, newest)
 
 
-def _spans(first: int, last: int) -> Iterator[tuple[int, int]]:
+def spans(first: int, last: int) -> Iterator[tuple[int, int]]:
     """First and last instants of spans from the newest on, each much longer than the one before it."""
     length = _SPAN
     while last >= first:

@@ -13,12 +13,14 @@ from meteragent.batch import CONFLICT, Batch, Position, Published, Refusal
 from meteragent.clock import SECOND, Clock, iso
 from meteragent.sample import Sample
 from meteragent.storage.base import EXPIRED
-from meteragent.storage.delivery import EARLIER, Earlier, parts, sides
+from meteragent.storage.delivery import EARLIER, Earlier, parts, recorded, sides
 from meteragent.storage.duckdb import account
 from meteragent.storage.duckdb.columns import Columns
 from meteragent.storage.duckdb.connection import Store
+from meteragent.storage.duckdb.events import StagedEvents, most_bytes
 from meteragent.storage.duckdb.known import Staged
 from meteragent.storage.duckdb.schema import HOUR, NEVER
+from meteragent.storage.event_row import EventRows
 
 LOG = logging.getLogger(__name__)
 
@@ -48,7 +50,7 @@ class Recorder:
     def record(self, batch: Batch, position: Position) -> Published:
         """See ``StorageDriver.record``."""
         with self._store.writer:
-            return self._record(batch, position)
+            return recorded(self._record, batch, position)
 
     def _record(self, batch: Batch, position: Position) -> Published:
         self._remarks.clear()
@@ -64,7 +66,7 @@ class Recorder:
                     before = _before(connection, agent, position)
                 if before is not None and before.is_of_another(position):
                     agent, before = self._renewed(connection, agent, position, staged), None
-                columns = None
+                columns = events = None
                 if before is not None and before.tells(batch, position):
                     published = before.published
                 else:
@@ -72,6 +74,9 @@ class Recorder:
                     if before is not None:
                         connection.execute("delete from batch where id = ?", (number,))
                     columns, published = self._write(connection, batch, staged, number)
+                    if batch.events:
+                        events = StagedEvents(known, connection)
+                        events.write(self._events(batch), number)
                     self._note(connection, (number, agent), position, columns, published)
                     staged.next["batch"] = max(staged.next["batch"], number + 1)
         except (OverflowError, UnicodeError) as error:
@@ -81,6 +86,8 @@ class Recorder:
             LOG.warning("storage %s: %s", self._store.path, remark)
         try:
             known.keep(staged)
+            if events is not None:
+                events.keep()
             place = (agent, position.sink)
             known.sequences[place] = max(position.sequence, known.sequences.get(place, 0))
             if columns is not None:
@@ -165,6 +172,15 @@ class Recorder:
             sorted(refused + judged.conflicts, key=lambda refusal: refusal.index),
         )
 
+    def _events(self, batch: Batch) -> EventRows:
+        given = EventRows.of(batch.events, self._oldest(), most_bytes(self._store.memory_limit))
+        self._remarks += given.remarks
+        return given
+
+    def _oldest(self) -> int:
+        """The first instant that is within the retention."""
+        return NEVER if self._retention is None else self._clock.wall() - int(self._retention * SECOND)
+
     def _head(self, given: Columns) -> int:
         """The hour that is recorded now; a clock that is ahead somewhere does not move it on."""
         known, now = self._store.known, self._clock.wall() // HOUR
@@ -181,7 +197,7 @@ class Recorder:
             [np.full(last - first, staged.number_part(key), np.int32) for key, first, last in parts(batch)]
         )
         if self._retention is not None:
-            oldest = self._clock.wall() - int(self._retention * SECOND)
+            oldest = self._oldest()
             late = instant < oldest
             refused = [
                 Refusal(n, EXPIRED, f"{iso(int(instant[n]))} is before {iso(oldest)}")

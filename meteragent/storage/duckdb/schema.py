@@ -95,12 +95,38 @@ left join attributes on attributes.id = every_sample.attributes;
 """
 
 
+_EVENTS = """
+create table event_type (id integer not null, name varchar not null);
+create table event (
+    id bigint not null,
+    generated bigint not null,
+    message_id varchar not null,
+    event_type integer not null,
+    traits varchar not null,
+    raw varchar,
+    batch integer not null
+);
+create table trait (
+    event_type integer not null, name varchar not null, kind integer not null, last_hour bigint not null
+);
+create view event_view as
+select event.generated, event.message_id, event_type.name as event_type, event.traits, event.raw
+from event
+left join event_type on event_type.id = event.event_type;
+"""
+
+
 def _first(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(_TABLES)
     connection.execute("insert into meta values ('format', 0)")
 
 
-MIGRATIONS: Sequence[Migration] = (_first,)
+def _events(connection: duckdb.DuckDBPyConnection) -> None:
+    """Events are kept, too."""
+    connection.execute(_EVENTS)
+
+
+MIGRATIONS: Sequence[Migration] = (_first, _events)
 """The n-th of them makes format n of format n - 1; one that was released never changes."""
 
 

@@ -6,32 +6,23 @@ of squares of large volumes would be noise.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
 from meteragent.errors import QueryError
 from meteragent.storage.base import MOST_STATISTICS
 from meteragent.storage.duckdb.asking import Question
 from meteragent.storage.duckdb.conditions import SERIES, Where, json_kind, json_path
+from meteragent.storage.duckdb.measures import Measures, Told, Volumes
 from meteragent.storage.query import CARDINALITY, METADATA, Query, Statistic
 
-_COUNTED = (("n", "count(*)", "sum"), ("first", "min(instant)", "min"), ("last", "max(instant)", "max"))
-_EXTREMES = (
-    ("low", "min(volume) filter (where whole is null)", "min"),
-    ("high", "max(volume) filter (where whole is null)", "max"),
-    ("least", "min(whole)", "min"),
-    ("largest", "max(whole)", "max"),
-)
-_TOTALS = (
-    ("integers", "count(whole)", "sum"),
-    ("whole", "sum(whole)", "sum"),
-    ("real", "fsum(volume) filter (where whole is null)", "fsum"),
-)
 # The names of groups are joined to parts, of which there are fewer than samples.
 _TOLD = """
-select {group}, {merged} {counts} from (
+select {group}, {measures.of_parts} {counts} from (
     select part.*, {names} from (
-        select {key}, {bucket} as bucket, {measures} from every_sample where {conditions} group by all
+        select {key}, {bucket} as bucket, {measures.of_samples} from every_sample where {conditions}
+        group by all
     ) as part {joined}
 ) group by all order by {order} limit {most}
 """
@@ -64,7 +55,6 @@ select {group}, count(*), fsum(rest * rest), fsum(rest), min(scale) from (
 
 Key = tuple[Any, ...]
 """Values of the groups, meter, unit and number of the period."""
-Told = dict[str, Any]
 
 
 class Statistics:
@@ -75,7 +65,8 @@ class Statistics:
     ) -> None:
         self._query, self._aggregates, self._period = query, aggregates, period
         self._where = Where(query)
-        counted = [name.removeprefix(CARDINALITY) for name in aggregates if name.startswith(CARDINALITY)]
+        self._cardinalities = [name for name in aggregates if name.startswith(CARDINALITY)]
+        counted = [name.removeprefix(CARDINALITY) for name in self._cardinalities]
         self._told_by = {*group_by, *counted}
         groups = [f"{_expression(field)} as g{number}" for number, field in enumerate(group_by)]
         counts = [f"{_expression(field)} as c{number}" for number, field in enumerate(counted)]
@@ -85,11 +76,6 @@ class Statistics:
             for number in range(len(counted))
         )
         self._keys = [*(f"g{number}" for number in range(len(group_by))), "name", "unit", "bucket"]
-        self._columns = [
-            *_COUNTED,
-            *(_EXTREMES if {"min", "max"} & set(aggregates) else ()),
-            *(_TOTALS if {"avg", "sum"} & set(aggregates) else ()),
-        ]
 
     def answer(self, question: Question) -> list[Statistic]:
         """The rows.
@@ -97,32 +83,25 @@ class Statistics:
         :raises QueryError: when they are too many, or a value is too large for a double
         """
         with question.of_one_moment():
-            found = question.rows(self._statement(question), self._where.bound)
-            if len(found) > MOST_STATISTICS:
+            found = question.columns(self._statement(question), self._where.bound)
+            if len(found["n"]) > MOST_STATISTICS:
                 raise QueryError(
                     f"the answer has more than {MOST_STATISTICS} rows; ask for fewer groups, a longer period"
                     " or a shorter range"
                 )
             deviations = self._deviations(question) if "stddev" in self._aggregates else {}
-        names = [name for name, _, _ in self._columns]
-        first, last = len(self._keys), len(self._keys) + len(names)
-        return [
-            self._statistic(
-                row[:first], dict(zip(names, row[first:last], strict=True)), row[last:], deviations
-            )
-            for row in found
-        ]
+        return self._statistics(Told(found), deviations)
 
     def _statement(self, question: Question) -> str:
         by_series = self._series_tells(question)
+        measures = Measures(Volumes.stored(question), self._aggregates)
         return _TOLD.format(
             group=", ".join(self._keys),
-            merged=", ".join(f"{merge}({name}) as {name}" for name, _, merge in self._columns),
             counts=self._counts,
             names=self._names,
-            key="series" if by_series else "series, attributes",
+            key=("series" if by_series else "series, attributes") + measures.key,
             bucket=self._bucket(),
-            measures=", ".join(f"{told} as {name}" for name, told, _ in self._columns),
+            measures=measures,
             conditions=self._where.samples(),
             joined=_NAMED_BY_SERIES if by_series else _NAMED,
             order=", ".join(f"{key} nulls first" for key in self._keys),
@@ -159,21 +138,33 @@ class Statistics:
         length = self._period
         return f"(instant - case when instant < 0 then {length - 1} else 0 end) // {length}"
 
-    def _statistic(
-        self, key: Key, told: Told, counts: Sequence[int], deviations: dict[Key, float]
-    ) -> Statistic:
-        *group, name, unit, bucket = key
-        start, end = self._query.start, self._query.end
+    def _statistics(self, told: Told, deviations: dict[Key, float]) -> list[Statistic]:
+        """The rows, put together by column, since there may be many."""
+        keys = [told.column(key) for key in self._keys]
+        *groups, meters, units, buckets = keys
+        starts: Iterable[int | None] = repeat(self._query.start)
+        ends: Iterable[int | None] = repeat(self._query.end)
         if self._period is not None:
-            start, end = bucket * self._period, (bucket + 1) * self._period
-        cardinalities = iter(counts)
-        values = tuple(
-            next(cardinalities)
-            if aggregate.startswith(CARDINALITY)
-            else _value(aggregate, told, deviations.get(key), name)
-            for aggregate in self._aggregates
+            starts = [bucket * self._period for bucket in buckets]
+            ends = [(bucket + 1) * self._period for bucket in buckets]
+        values = []
+        for aggregate in self._aggregates:
+            if aggregate.startswith(CARDINALITY):
+                values.append(told.column(f"distinct{self._cardinalities.index(aggregate)}"))
+            elif aggregate == "stddev":
+                deviating = [deviations[key] for key in zip(*keys, strict=True)]
+                values.append(_checked(aggregate, deviating, meters))
+            else:
+                values.append(_checked(aggregate, told.values(aggregate), meters))
+        first, last = told.column("first"), told.column("last")
+        rows = map(
+            Statistic, _rows(groups), meters, units, starts, ends, told.count, first, last, _rows(values)
         )
-        return Statistic(tuple(group), name, unit, start, end, told["n"], told["first"], told["last"], values)
+        return list(rows)
+
+
+def _rows(columns: Sequence[Sequence[Any]]) -> Iterable[tuple[Any, ...]]:
+    return zip(*columns, strict=True) if columns else repeat(())
 
 
 def _expression(field: str) -> str:
@@ -186,34 +177,14 @@ def _expression(field: str) -> str:
     )
 
 
-def _value(aggregate: str, told: Told, deviation: float | None, meter: str) -> int | float:
-    value: int | float | None
-    match aggregate:
-        case "count":
-            return int(told["n"])
-        case "min":
-            value = min(each for each in (told["low"], told["least"]) if each is not None)
-        case "max":
-            value = max(each for each in (told["high"], told["largest"]) if each is not None)
-        case "stddev":
-            value = deviation
-        case _:
-            value = _total(told)
-            if aggregate == "avg" and value is not None:
-                value = value / told["n"]
-    if value is None or (type(value) is float and not math.isfinite(value)):
+def _checked(aggregate: str, values: list[int | float], meters: Sequence[str]) -> list[int | float]:
+    if not all(map(math.isfinite, values)):
+        meter = next(meter for meter, value in zip(meters, values, strict=True) if not math.isfinite(value))
         raise QueryError(
             f"{aggregate} of meter {meter!r:.80} is too large for a double; ask for a shorter range or"
             " smaller groups"
         )
-    return value
-
-
-def _total(told: Told) -> int | float | None:
-    if told["integers"] == told["n"]:
-        return int(told["whole"])
-    real: float | None = told["real"]
-    return None if real is None else real + float(told["whole"] or 0)
+    return values
 
 
 def _deviation(count: int, squares: float | None, rests: float | None, scale: float) -> float:

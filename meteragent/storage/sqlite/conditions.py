@@ -89,7 +89,7 @@ class Where:
             unknown = f" or {column} is null" if None in value else ""
             return f"({column} in ({texts}){unknown})"
         if op == "glob":
-            return f"{column} glob {self.bind(_pattern(value))}"
+            return f"{column} glob {self.bind(glob(value))}"
         return f"{column} { {'=': 'is', '!=': 'is not'}.get(op, op) } {self.bind(value)}"
 
     def _of_number(self, column: str, condition: Condition) -> str:
@@ -113,7 +113,7 @@ class Where:
             return f"({kind} = {self.bind({None: 'null', True: 'true', False: 'false'}[value])})"
         found = f"attributes.metadata ->> {path}"
         if isinstance(value, str):
-            wanted = _pattern(value) if op == "glob" else value
+            wanted = glob(value) if op == "glob" else value
             return f"({kind} = 'text' and {found} {op} {self.bind(wanted)})"
         return f"({kind} in ('integer', 'real') and cast({found} as real) {op} {self.bind(_double(value))})"
 
@@ -128,8 +128,8 @@ def json_path(field: str) -> str:
     return "$" + "".join(f'."{key}"' for key in metadata_path(field))
 
 
-def _pattern(value: Any) -> str:
-    """A pattern in which a bracket, too, is itself."""
+def glob(value: Any) -> str:
+    """A pattern for SQLite, in which a bracket, too, is itself."""
     return str(value).replace("[", "[[]")
 
 

@@ -11,9 +11,22 @@ from meteragent.batch import Batch, Poll, Position, Published
 from meteragent.clock import Clock
 from meteragent.plain import without_password
 from meteragent.sample import Sample
-from meteragent.storage.base import Gap, Meter, Page, Query, Renewal, Resource, Statistic, StorageDriver
+from meteragent.storage.base import (
+    EventPage,
+    EventQuery,
+    Gap,
+    Meter,
+    Page,
+    Query,
+    Renewal,
+    Resource,
+    Statistic,
+    StorageDriver,
+    TraitKind,
+)
+from meteragent.storage.event_query import check_event_query, check_event_type
 from meteragent.storage.query import check_query, check_statistics
-from meteragent.storage.sqlite import backup, expiry, reading
+from meteragent.storage.sqlite import backup, event_reading, expiry, reading
 from meteragent.storage.sqlite.asking import Asker
 from meteragent.storage.sqlite.connection import Store, require_sqlite
 from meteragent.storage.sqlite.gaps import Gaps
@@ -25,7 +38,7 @@ SCHEME = "sqlite:///"
 
 
 class SQLiteDriver(StorageDriver):
-    """Keeps samples in one file, which is made by the first call that needs it.
+    """Keeps samples and events in one file, which is made by the first call that needs it.
 
     :param url: ``sqlite:///path``; a relative path lies below ``state_dir``
     :param read_only: for a command beside the agent: changes nothing, and every call raises
@@ -97,6 +110,23 @@ class SQLiteDriver(StorageDriver):
         """See the contract."""
         with self._asker.ask(None).reading() as connection:
             return reading.resources(connection)
+
+    def events(self, query: EventQuery, limit: int, after: tuple[int, ...] | None = None) -> EventPage:
+        """See the contract; of one instant, in the order in which they came."""
+        check_event_query(query)
+        with self._asker.ask(query.timeout).reading() as connection:
+            return event_reading.events(connection, query, limit, after)
+
+    def event_types(self) -> list[str]:
+        """See the contract."""
+        with self._asker.ask(None).reading() as connection:
+            return event_reading.event_types(connection)
+
+    def traits(self, event_type: str | None = None) -> list[TraitKind]:
+        """See the contract."""
+        check_event_type(event_type)
+        with self._asker.ask(None).reading() as connection:
+            return event_reading.traits(connection, event_type)
 
     def polls(
         self, start: int | None = None, end: int | None = None, *, host: str | None = None

@@ -8,6 +8,8 @@ from meteragent.storage.sqlite.schema import HOUR, SLOTS
 
 _ROWS = 20_000
 """About how many samples go in one transaction."""
+_EVENTS = 5_000
+"""How many events do: each may have its notification with it."""
 
 
 def expire(store: Store, before: int) -> int:
@@ -17,11 +19,11 @@ def expire(store: Store, before: int) -> int:
     while True:
         with store.writing() as connection:
             samples = _samples(connection, cutoff)
-            if samples is None:
+            if samples is None and not _events(connection, cutoff):
                 # in the transaction that found no older sample, since a late one may still come
                 _unneeded(connection, cutoff)
                 return gone
-        gone += samples
+        gone += samples or 0
 
 
 def _samples(connection: apsw.Connection, cutoff: int) -> int | None:
@@ -39,10 +41,20 @@ def _samples(connection: apsw.Connection, cutoff: int) -> int | None:
     return connection.changes()
 
 
+def _events(connection: apsw.Connection, cutoff: int) -> bool:
+    """Delete some of the oldest events; whether any was old enough."""
+    connection.execute(
+        "delete from event where id in (select id from event indexed by event_identity where generated < ?"
+        f" order by generated limit {_EVENTS})",
+        (cutoff * HOUR,),
+    )
+    return connection.changes() > 0
+
+
 def _unneeded(connection: apsw.Connection, cutoff: int) -> None:
-    """Delete what no sample needs any more, but never the newest position of a sink."""
+    """Delete what no sample and no event needs any more, but never the newest position of a sink."""
     deleted = 0
-    for table in ("provenance", "series", "attributes", "meter"):
+    for table in ("provenance", "series", "attributes", "meter", "event_type", "trait"):
         connection.execute(f"delete from {table} where last_hour < ?", (cutoff,))
         deleted += connection.changes()
     if deleted:

@@ -27,6 +27,7 @@ from meteragent.storage.delivery import (
     series_key,
     series_keys,
 )
+from meteragent.storage.event_row import TraitKey
 from meteragent.storage.recurring import Recurring
 from meteragent.storage.sqlite.answer import one, rows
 
@@ -90,6 +91,10 @@ class Known:
         self.attributes: dict[AttributesKey, Entry] = {}
         self.meters: dict[MeterKey, int] = {}
         self.kinds: dict[tuple[str, str], tuple[str, str]] = {}
+        self.event_types: dict[str, tuple[int, int]] = {}
+        """Number and newest hour of each."""
+        self.traits: dict[TraitKey, int] = {}
+        """The newest hour of each."""
         self._metadata = 0
 
     def believe(self, connection: apsw.Connection, opened: int) -> None:

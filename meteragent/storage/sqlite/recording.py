@@ -14,10 +14,12 @@ from meteragent.batch import CONFLICT, Batch, Poll, Position, Published, Refusal
 from meteragent.clock import SECOND, Clock, iso
 from meteragent.sample import Sample
 from meteragent.storage.base import EXPIRED
-from meteragent.storage.delivery import EARLIER, Earlier, parts, sides
+from meteragent.storage.delivery import EARLIER, Earlier, parts, recorded, sides
+from meteragent.storage.event_row import EventRows
 from meteragent.storage.sqlite import volume as volumes
 from meteragent.storage.sqlite.answer import one, rows
 from meteragent.storage.sqlite.connection import Store
+from meteragent.storage.sqlite.events import MOST_BYTES, StagedEvents
 from meteragent.storage.sqlite.known import NEVER, Known, Staged, Stale
 from meteragent.storage.sqlite.presence import Presence
 from meteragent.storage.sqlite.schema import HOUR, SLOT, SLOTS
@@ -72,7 +74,10 @@ class Recorder:
 
     def record(self, batch: Batch, position: Position) -> Published:
         """See ``StorageDriver.record``."""
-        staged = None
+        return recorded(self._record, batch, position)
+
+    def _record(self, batch: Batch, position: Position) -> Published:
+        staged = events = None
         self._remarks.clear()
         try:
             with self._store.writing() as connection:
@@ -88,6 +93,9 @@ class Recorder:
                     staged = Staged(self._known, connection, batch)
                     number = _next(connection) if before is None else before.number
                     last_hour, published = self._write(connection, batch, staged, number)
+                    if batch.events:
+                        events = StagedEvents(self._known, connection)
+                        events.write(self._events(batch), number)
                     connection.execute(
                         _BATCH,
                         (
@@ -104,6 +112,8 @@ class Recorder:
             LOG.warning("storage %s: %s", self._store.path, remark)
         if staged is not None:
             self._known.keep(staged)
+        if events is not None:
+            events.keep()
         return published
 
     def release(self) -> None:
@@ -184,13 +194,22 @@ class Recorder:
         last_hour = max(given[-1][0] // SLOTS if given else NEVER, self._clock.wall() // HOUR)
         return last_hour, Published(delivered, duplicate, superseded, refused)
 
+    def _events(self, batch: Batch) -> EventRows:
+        given = EventRows.of(batch.events, self._oldest(), MOST_BYTES)
+        self._remarks += given.remarks
+        return given
+
+    def _oldest(self) -> int:
+        """The first instant that is within the retention."""
+        return NEVER if self._retention is None else self._clock.wall() - int(self._retention * SECOND)
+
     def _rows(
         self, batch: Batch, staged: Staged, number: int
     ) -> tuple[list[Row], list[Stale], list[Refusal]]:
         made: list[Row] = []
         stale: list[Stale] = []
         refused: list[Refusal] = []
-        oldest = NEVER if self._retention is None else self._clock.wall() - int(self._retention * SECOND)
+        oldest = self._oldest()
         for part, first, last in parts(batch):
             indices: Sequence[int] = range(first, last)
             samples: Sequence[Sample] = batch.samples[first:last]

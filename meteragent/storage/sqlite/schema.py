@@ -141,6 +141,39 @@ create table sample (
 ) strict, without rowid;
 """
 
+# Not clustered by its identity: SQLite reads a row whole to compare its key there, however large it is.
+_EVENTS = """
+create table event_type (
+    id integer primary key,
+    name text not null unique,
+    last_hour integer not null
+) strict;
+
+create table event (
+    id integer primary key,
+    generated integer not null,
+    message_id text not null,
+    event_type integer not null,
+    traits text not null,
+    raw text,
+    batch integer not null
+) strict;
+create unique index event_identity on event (generated, message_id, event_type);
+
+create table trait (
+    event_type integer not null,
+    name text not null,
+    kind integer not null,
+    last_hour integer not null,
+    primary key (event_type, name, kind)
+) strict, without rowid;
+
+create view event_view as
+select event.generated, event.message_id, event_type.name as event_type, event.traits, event.raw
+from event
+left join event_type on event_type.id = event.event_type;
+"""
+
 # The joins are outer ones so that a query which names no column of a table does not read it;
 # every sample has its series and its attributes.
 _VIEW = """
@@ -179,7 +212,12 @@ def _slots(connection: apsw.Connection) -> None:
     connection.execute(_VIEW)
 
 
-MIGRATIONS: Sequence[Migration] = (_first, _digests, _slots)
+def _events(connection: apsw.Connection) -> None:
+    """Events are kept, too."""
+    connection.execute(_EVENTS)
+
+
+MIGRATIONS: Sequence[Migration] = (_first, _digests, _slots, _events)
 """The n-th of them makes format n of format n - 1; one that was released never changes."""
 
 

@@ -1,0 +1,123 @@
+"""Answers of the store on events: newest first, their types and traits."""
+
+from typing import Any
+
+from meteragent.storage.base import EventPage, TraitKind
+from meteragent.storage.duckdb.asking import Question
+from meteragent.storage.duckdb.conditions import like
+from meteragent.storage.duckdb.reading import spans
+from meteragent.storage.duckdb.schema import FOREVER, NEVER
+from meteragent.storage.event_query import EventQuery, is_pattern
+from meteragent.storage.event_row import begins, event_of, kinds, texts
+from meteragent.storage.query import Condition, Value
+
+_EVENTS = """
+with chosen as (
+    select id from event where generated between $oldest and $newest and {conditions}
+    order by generated desc, id limit $limit
+)
+select event.generated, event.message_id, event_type.name, event.traits, {raw}, event.id
+from event join event_type on event_type.id = event.event_type
+where event.id in (select id from chosen) and event.generated between $oldest and $newest
+order by event.generated desc, event.id
+"""
+_TRAITS = (
+    "select event_type.name, trait.name, trait.kind from trait"
+    " join event_type on event_type.id = trait.event_type where {conditions} order by all"
+)
+_ENDS = "select min(generated), max(generated) from event"
+
+
+def events(question: Question, query: EventQuery, limit: int, after: tuple[int, ...] | None) -> EventPage:
+    """A page, going back in time span by span, so that it does not cost a look at every older event."""
+    if limit < 1:
+        return EventPage([], after)
+    where = _Where(query)
+    end = FOREVER if query.end is None else min(query.end, FOREVER) - 1
+    if after is not None:
+        where.bound["generated"], where.bound["id"] = after
+        where.conditions.append("(generated < $generated or id > $id)")
+        end = min(end, after[0])
+    sql = _EVENTS.format(
+        raw="event.raw" if query.raw else "null", conditions=" and ".join(where.conditions) or "true"
+    )
+    found: list[tuple[Any, ...]] = []
+    with question.of_one_moment():
+        ((first, last),) = question.rows(_ENDS, {})
+        start = NEVER if query.start is None else query.start
+        for oldest, newest in spans(max(start, first), min(end, last)) if first is not None else ():
+            bound = {"oldest": oldest, "newest": newest, "limit": limit + 1 - len(found)}
+            found += question.rows(sql, where.bound | bound)
+            if len(found) > limit:
+                break
+    more = len(found) > limit
+    del found[limit:]
+    return EventPage([event_of(*row[:-1]) for row in found], (found[-1][0], found[-1][-1]) if more else None)
+
+
+def event_types(question: Question) -> list[str]:
+    """All types, by name."""
+    return [name for (name,) in question.rows("select name from event_type order by name", {})]
+
+
+def traits(question: Question, event_type: str | None) -> list[TraitKind]:
+    """The traits that events have, by event type and name."""
+    where = _Where(EventQuery())
+    condition = "true" if event_type is None else where.type(event_type)
+    return [TraitKind(*row) for row in question.rows(_TRAITS.format(conditions=condition), where.bound)]
+
+
+class _Where:
+    """The conditions of a query but for its range, and the values that they bind."""
+
+    def __init__(self, query: EventQuery) -> None:
+        self.bound: dict[str, Any] = {}
+        self.conditions: list[str] = []
+        if query.event_type is not None:
+            chosen = f"select event_type.id from event_type where {self.type(query.event_type)}"
+            self.conditions.append(f"event_type in ({chosen})")
+        if query.message_id is not None:
+            self.conditions.append(f"message_id = {self._bind(query.message_id)}")
+        self.conditions += [self._of_trait(condition) for condition in query.traits]
+
+    def type(self, pattern: str) -> str:
+        """A condition on the name of an event type."""
+        if is_pattern(pattern):
+            return f"event_type.name like {self._bind(like(pattern))} escape '\\'"
+        return f"event_type.name = {self._bind(pattern)}"
+
+    def _bind(self, value: Any) -> str:
+        name = f"v{len(self.bound)}"
+        self.bound[name] = value
+        return f"${name}"
+
+    def _of_trait(self, condition: Condition) -> str:
+        name, op, value = condition.field, condition.op, condition.value
+        if op == "!=":
+            assert not isinstance(value, tuple)
+            return f"not {self._equal(name, value)}"
+        if isinstance(value, tuple):
+            return f"({' or '.join(self._equal(name, each) for each in value) or 'false'})"
+        return self._equal(name, value) if op == "=" else self._compared(name, op, value)
+
+    def _equal(self, name: str, value: Value) -> str:
+        """Of text without reading JSON, which takes much longer."""
+        if value is None:
+            return f"(not contains(traits, {self._bind(begins(name))}))"
+        if isinstance(value, str):
+            return f"({' or '.join(f'contains(traits, {self._bind(each)})' for each in texts(name, value))})"
+        return self._compared(name, "=", value)
+
+    def _compared(self, name: str, op: str, value: Value) -> str:
+        if op == "glob":
+            told = f"trait ->> 2 like {self._bind(like(str(value)))} escape '\\'"
+        elif isinstance(value, str):
+            told = f"trait ->> 2 {op} {self._bind(value)}"
+        else:
+            told = f"try_cast(trait ->> 2 as double) {op} {self._bind(float(value or 0))}::double"
+        of_kind = ", ".join(f"'{kind}'" for kind in kinds(value))
+        fulfilled = f"(trait ->> 0) = {self._bind(name)} and (trait ->> 1) in ({of_kind}) and ({told})"
+        return (
+            f"(contains(traits, {self._bind(begins(name))}) and"
+            f" len(list_filter(json_extract(traits, '$[*]'), lambda trait: {fulfilled})) > 0)"
+        )

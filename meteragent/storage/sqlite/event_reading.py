@@ -1,0 +1,117 @@
+"""Answers of the store on events: newest first, their types and traits."""
+
+from typing import Any
+
+import apsw
+
+from meteragent.storage.base import EventPage, TraitKind
+from meteragent.storage.event_query import EventQuery, is_pattern
+from meteragent.storage.event_row import begins, event_of, kinds, texts
+from meteragent.storage.query import Condition, Value
+from meteragent.storage.sqlite.answer import rows
+from meteragent.storage.sqlite.conditions import FOREVER, glob
+from meteragent.storage.sqlite.known import NEVER
+
+_EVENTS = """
+select chosen.generated, event.message_id, event_type.name, event.traits, {raw}, chosen.id
+from (
+    select id, generated from event indexed by event_identity
+    where {conditions}
+    order by generated desc, id limit :limit
+) as chosen
+cross join event on event.id = chosen.id
+cross join event_type on event_type.id = event.event_type
+order by chosen.generated desc, chosen.id
+"""
+_TRAITS = (
+    "select event_type.name, trait.name, trait.kind from trait"
+    " join event_type on event_type.id = trait.event_type where {conditions} order by 1, 2, 3"
+)
+
+
+def events(
+    connection: apsw.Connection, query: EventQuery, limit: int, after: tuple[int, ...] | None
+) -> EventPage:
+    """A page."""
+    where = _Where(query)
+    if limit < 1 or where.last < where.first:
+        return EventPage([], after if limit < 1 else None)
+    if after is not None:
+        where.bound["generated"], where.bound["id"] = after
+        where.conditions.append("generated <= :generated and (generated < :generated or id > :id)")
+    sql = _EVENTS.format(raw="event.raw" if query.raw else "null", conditions=" and ".join(where.conditions))
+    found = rows(connection, sql, where.bound | {"limit": limit + 1})
+    more = len(found) > limit
+    del found[limit:]
+    last = (found[-1][0], found[-1][-1]) if more else None
+    return EventPage([event_of(*row[:-1]) for row in found], last)
+
+
+def event_types(connection: apsw.Connection) -> list[str]:
+    """All types, by name."""
+    return [name for (name,) in rows(connection, "select name from event_type order by name")]
+
+
+def traits(connection: apsw.Connection, event_type: str | None) -> list[TraitKind]:
+    """The traits that events have, by event type and name."""
+    where = _Where(EventQuery())
+    condition = "true" if event_type is None else where.type(event_type)
+    found = rows(connection, _TRAITS.format(conditions=condition), where.bound)
+    return [TraitKind(*row) for row in found]
+
+
+class _Where:
+    """The conditions of a query, and the values that they bind."""
+
+    def __init__(self, query: EventQuery) -> None:
+        self.first = NEVER if query.start is None else max(query.start, NEVER)
+        self.last = FOREVER if query.end is None else min(query.end - 1, FOREVER)
+        self.bound: dict[str, Any] = {"first": self.first, "last": self.last}
+        self.conditions = ["generated between :first and :last"]
+        if query.event_type is not None:
+            chosen = f"select event_type.id from event_type where {self.type(query.event_type)}"
+            self.conditions.append(f"event_type in ({chosen})")
+        if query.message_id is not None:
+            self.conditions.append(f"message_id = {self._bind(query.message_id)}")
+        self.conditions += [self._of_trait(condition) for condition in query.traits]
+
+    def type(self, pattern: str) -> str:
+        """A condition on the name of an event type."""
+        if is_pattern(pattern):
+            return f"event_type.name glob {self._bind(glob(pattern))}"
+        return f"event_type.name = {self._bind(pattern)}"
+
+    def _bind(self, value: Any) -> str:
+        name = f"v{len(self.bound)}"
+        self.bound[name] = value
+        return f":{name}"
+
+    def _of_trait(self, condition: Condition) -> str:
+        name, op, value = condition.field, condition.op, condition.value
+        if op == "!=":
+            assert not isinstance(value, tuple)
+            return f"not {self._equal(name, value)}"
+        if isinstance(value, tuple):
+            return f"({' or '.join(self._equal(name, each) for each in value) or 'false'})"
+        return self._equal(name, value) if op == "=" else self._compared(name, op, value)
+
+    def _equal(self, name: str, value: Value) -> str:
+        """Of text without reading JSON, which takes much longer."""
+        if value is None:
+            return f"instr(traits, {self._bind(begins(name))}) = 0"
+        if isinstance(value, str):
+            found = (f"instr(traits, {self._bind(each)}) > 0" for each in texts(name, value))
+            return f"({' or '.join(found)})"
+        return self._compared(name, "=", value)
+
+    def _compared(self, name: str, op: str, value: Value) -> str:
+        if isinstance(value, str):
+            told = f"trait.value ->> 2 {op} {self._bind(glob(value) if op == 'glob' else value)}"
+        else:
+            told = f"cast(trait.value ->> 2 as real) {op} {self._bind(float(value or 0))}"
+        of_kind = ", ".join(map(str, kinds(value)))
+        return (
+            f"(instr(traits, {self._bind(begins(name))}) > 0"
+            " and exists (select 1 from json_each(traits) as trait"
+            f" where trait.value ->> 0 = {self._bind(name)} and trait.value ->> 1 in ({of_kind}) and {told}))"
+        )
