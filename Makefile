@@ -7,7 +7,7 @@ BIN := .venv/bin
 run: .venv/installed
 	@exec $(BIN)/meteragent run --config-dir etc/meteragent --state-dir state
 
-test: .venv/testing check
+test: .venv/testing .venv/oslo/installed check
 	$(BIN)/pytest -n 2 --dist loadfile
 
 check: .venv/testing
@@ -35,3 +35,9 @@ clean:
 .venv/testing: .venv/created setup.cfg pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ .venv/installed
+
+# The notifier of the services, in an environment of its own: what it brings along must not be where the agent is.
+.venv/oslo/installed: tests/oslo_notifier.txt
+	$(PYTHON) -m venv .venv/oslo
+	.venv/oslo/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@

@@ -8,7 +8,6 @@ import contextlib
 import gc
 import logging
 import os
-import shlex
 import sys
 import threading
 import time
@@ -19,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from meteragent import state_folder
+from meteragent import state_folder, telling
 from meteragent.assembly import find_driver, make_driver
 from meteragent.batch import Batch, Missed, Poll, Refused
 from meteragent.clock import Clock
@@ -29,9 +28,9 @@ from meteragent.failpoints import reach
 from meteragent.figures import Figure
 from meteragent.journal import journal
 from meteragent.journal.salvage import salvage
-from meteragent.journal.schema import COUNTS
 from meteragent.journal.status import Status
-from meteragent.plain import printable, without_password
+from meteragent.message import Received
+from meteragent.plain import printable
 from meteragent.plan import Plan, changes, make_plan
 from meteragent.plugins.catalog import Found
 from meteragent.running import Running
@@ -98,6 +97,7 @@ class Agent:
             with contextlib.suppress(Unavailable):  # then it goes before the next batch
                 self._tell_interrupted()
             running.start_sources(plan)
+            running.start_listeners(plan)
         except RuntimeError as error:  # as where a user may have no more threads
             raise Unavailable(f"the agent cannot begin: {error}") from None
         reach("idle")
@@ -154,7 +154,9 @@ class Agent:
     def _make_running(self, plan: Plan) -> Running:
         """All sinks, each where it stood."""
         agent = self._journal.agent(self._settings.conf.agent.id, lambda: uuid.uuid4().hex)
-        running = Running(self._journal, agent, self._clock, self.metering, self.accept, self._miss)
+        running = Running(
+            self._journal, agent, self._clock, self.metering, self.accept, self._check, self._miss
+        )
         running.join(plan)
         for name in self._journal.positions.waiting:
             LOG.warning(
@@ -179,22 +181,32 @@ class Agent:
                     self._journal.append(Batch(polls=self._interrupted, host=self._settings.host))
                     self._interrupted = []
 
-    def accept(self, batch: Batch, refused: Sequence[Refused] = (), read: int | None = None) -> Batch:
+    def accept(
+        self,
+        batch: Batch,
+        refused: Sequence[Refused] = (),
+        read: int | None = None,
+        received: Received | None = None,
+    ) -> Batch:
         """Journal a batch and hand it to the sinks; what sources are given to call.
 
         :raises Unavailable: when nothing is accepted now
         :raises ValueError: when a text in it is no valid Unicode
+        :raises NotFound: when it is for a replay that is no longer asked for
         """
         if not batch.host:
             batch = msgspec.structs.replace(batch, host=self._settings.host)
         try:
             self._check_journal()
             self._tell_interrupted()
-            journaled = self._journal.append(batch, refused, read)
+            journaled = self._journal.append(batch, refused, read, received)
         except Unavailable as error:
             with self._telling:
                 if not self._holding:
-                    LOG.warning("not everything can be accepted now, ticks become gaps: %s", error)
+                    LOG.warning(
+                        "not everything can be accepted now, ticks become gaps and messages stay on the"
+                        " bus: %s", error,
+                    )  # fmt: skip
                 self._holding, self._held = str(error), self._clock.monotonic()
             raise
         if self._holding:
@@ -224,6 +236,14 @@ class Agent:
                 f"journal {self._path} was removed or replaced while in use; start the agent again"
             )
 
+    def _check(self) -> None:
+        """See whether anything would be accepted.
+
+        :raises Unavailable: when it would not
+        """
+        self._check_journal()
+        self._journal.check()
+
     def _miss(self, missed: Missed) -> None:
         """Journal a run of ticks that were not polled."""
         self.accept(Batch(missed=[missed]))
@@ -239,31 +259,13 @@ class Agent:
 
     def greeting(self) -> str:
         """What is metered, where it is kept, how to ask."""
-        sources = [polling.source for polling in self._running.sources] if self._running else []
-        meters = sorted(set().union(*(source.meters for source in sources)))
-        example = shlex.quote(meters[0]) if meters else "METER"
-        every = ", ".join(f"{source.name} every {source.interval} s" for source in sources) or "nothing"
-        folder, store = self._settings.state_dir, shown_store(self._settings)
-        journal = f"the journal in {folder}{', which is new,' if self._new else ''}"
-        plans = self._plan.sinks.values() if self._plan else ()
-        sinks = ", ".join(f"{plan.name} ({', '.join(plan.publishers)})" for plan in plans) or "no sink"
-        lines = [
-            f"meteragent polls {len(meters)} meters: {every}",
-            f"sends them through {journal} to {without_password(sinks)}; store: is {store}",
-            f"ask with: meteragent --state-dir {shlex.quote(str(folder))} meter list"
-            f" | sample list -m {example} | gap list",
-        ]
-        return "\n".join(map(printable, lines))
+        return telling.greeting(self._plan, self._running, new=self._new) if self._plan else ""
 
     def account_line(self) -> str:
         """The account in one line, and what is wrong at present."""
         account, reason = self._account()
-        parts = _lines(account) if account else [f"the account cannot be read now: {reason}"]
-        sinks, sources = (self._running.sinks, self._running.sources) if self._running else ([], [])
-        parts += [f"{sink.name} waits: {sink.trouble}" for sink in sinks if sink.trouble]
-        parts += [
-            f"{each.source.name} waits: {each.ticker.waiting}" for each in sources if each.ticker.waiting
-        ]
+        parts = telling.of_account(account) if account else [f"the account cannot be read now: {reason}"]
+        parts += telling.waiting(self._running)
         if self._holding:
             parts.append(f"not everything is accepted: {self._holding}")
         if account and not account.balanced:
@@ -272,35 +274,25 @@ class Agent:
 
     def figures(self) -> list[Figure]:
         """What it tells about itself."""
+        running = self._running
         return self.metering.figures(
-            self._account()[0], self._running.sinks if self._running else (), self._holding
+            self._account()[0],
+            running.sinks if running else (),
+            self._holding,
+            running.listeners if running else (),
         )
 
     def status(self) -> dict[str, Any]:
         """What it is doing, as JSON can say it; times are microseconds since the epoch."""
-        sources, sinks = (self._running.sources, self._running.sinks) if self._running else ([], [])
         return {
             "version": VERSION,
             "process": os.getpid(),
             "host": self._settings.host,
             "state_dir": str(self._settings.state_dir),
             "started": self.metering.started,
-            "store": shown_store(self._settings),
+            "store": telling.shown_store(self._settings),
             "holding": self._holding,
-            "polling_sources": [
-                {
-                    "name": each.source.name,
-                    "interval": each.source.interval,
-                    "last": each.ticker.schedule.last,
-                    "due": each.ticker.schedule.due,
-                    "waiting": each.ticker.waiting,
-                }
-                for each in sources
-            ],
-            "sinks": [
-                {"name": each.name, "mode": each.mode, "pending": each.pending, "trouble": each.trouble}
-                for each in sinks
-            ],
+            **telling.running(self._running),
             "account": self._account()[0],
         }
 
@@ -310,20 +302,3 @@ class Agent:
             return self._journal.status(), ""
         except Unavailable as error:
             return None, str(error)
-
-
-def _lines(account: Status) -> list[str]:
-    """The lines of the account, shortly."""
-    lines = [f"read {account.read:,} = journaled {account.journaled:,} + refused {account.refused:,}"]
-    if account.discarded:
-        lines[0] += f" + discarded {account.discarded:,}"
-    for sink in account.sinks:
-        told = [f"{sink.delivered:,} delivered"]
-        told += [f"{count:,} {name}" for name in (*COUNTS[1:], "pending") if (count := getattr(sink, name))]
-        lines.append(f"{sink.name}: " + ", ".join(told))
-    return lines
-
-
-def shown_store(settings: Settings) -> str:
-    """The URL of the store without a password in it."""
-    return without_password(settings.conf.storage.connection)

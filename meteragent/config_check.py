@@ -3,17 +3,19 @@
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import msgspec
 
 from meteragent import config
 from meteragent.assembly import Pollsters, make_driver, target_faults
+from meteragent.bus import TLS, check_url
 from meteragent.clock import Clock
 from meteragent.config import Settings
 from meteragent.documents import Entry, as_text
 from meteragent.errors import ConfigError, MeteragentError
+from meteragent.notifications import handlers
 from meteragent.pipeline import definition as pipeline
 from meteragent.pipeline.definition import SinkDefinition
 from meteragent.plain import near, without_password
@@ -49,6 +51,7 @@ def check(
         plugins = Pollsters(settings)
     _check_polling(settings, plugins, verdict)
     _check_pipeline(settings, plugins, verdict)
+    _check_notifications(settings, verdict)
     verdict.warnings += _unread(settings)
     for found in (verdict.faults, verdict.warnings):
         # what stands in no file comes last
@@ -149,6 +152,25 @@ def _of_store(settings: Settings) -> Iterator[ConfigError]:
         make_driver(settings, Clock(), read_only=True).close()
     except MeteragentError as error:
         yield settings.error("storage", "connection", error)
+
+
+def _check_notifications(settings: Settings, verdict: Verdict) -> None:
+    """The buses that are named, and the definitions of what their messages become."""
+    options = settings.conf.notification
+    for url in options.messaging_urls:
+        try:
+            check_url(url)
+        except ConfigError as error:
+            verdict.faults.append(settings.error("notification", "messaging_urls", error))
+    try:
+        TLS(options.tls_ca_file, options.tls_cert_file, options.tls_key_file).check()
+    except ConfigError as error:
+        verdict.faults.append(settings.error("notification", str(error).partition(" ")[0], error))
+    with suppress(ConfigError):  # which is told below
+        names = [name for name, _ in handlers.documents(settings.conf)]
+        verdict.files += (name for name in names if not name.startswith("built-in"))
+    with _heard(settings, verdict.warnings):
+        handlers.installed(settings.conf, verdict.faults)
 
 
 def _unread(settings: Settings) -> Iterator[ConfigError]:

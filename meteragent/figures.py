@@ -50,6 +50,7 @@ class Figure(msgspec.Struct, frozen=True):
 
 UNITS = {
     "sample": "samples",
+    "message": "messages",
     "batch": "batches",
     "tick": "ticks",
     "poll": "polls",
@@ -59,6 +60,7 @@ UNITS = {
 }
 """How Prometheus calls a unit."""
 SINK, SOURCE, POLLSTER = ("sink",), ("polling_source",), ("polling_source", "pollster")
+LISTENER = ("listener",)
 OUTCOMES = {"complete": "complete", "partial": "partial", "failed": "failed", "timed out": "timed_out"}
 """Outcomes of a poll, and what they are called here."""
 
@@ -81,7 +83,24 @@ def _type(line: str) -> Type:
 
 
 _KINDS = [
-    Kind("samples.read", "cumulative", "sample", "Samples that came out of pollsters."),
+    Kind("messages.received", "cumulative", "message", "Messages that came from buses and were taken in."),
+    Kind(
+        "messages.converted", "cumulative", "message", "Messages that became samples or events, or tell none."
+    ),
+    Kind("messages.ignored", "cumulative", "message", "Messages that no handler asks for."),
+    Kind("messages.quarantined", "gauge", "message", "Messages that wait in quarantine."),
+    Kind("messages.discarded", "cumulative", "message", "Messages in quarantine that a person let go of."),
+    Kind(
+        "listener.received",
+        "cumulative",
+        "message",
+        "Messages that a bus delivered, again included.",
+        LISTENER,
+    ),
+    Kind("listener.pending", "gauge", "message", "Messages delivered and not acknowledged yet.", LISTENER),
+    Kind("listener.reconnects", "cumulative", "1", "Connections to the bus after the first.", LISTENER),
+    Kind("listener.waiting", "gauge", "1", "1 while nothing comes from the bus, else 0.", LISTENER),
+    Kind("samples.read", "cumulative", "sample", "Samples that came out of pollsters and messages."),
     Kind("samples.journaled", "cumulative", "sample", "Samples that were journaled."),
     Kind("samples.refused", "gauge", "sample", "Samples refused at intake that wait in quarantine."),
     Kind("samples.discarded", "cumulative", "sample", "Refused samples that a person let go of."),

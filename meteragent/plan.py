@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -26,6 +26,9 @@ from meteragent.pollsters.definition import PollingSource
 from meteragent.pollsters.limits import limits
 from meteragent.pollsters.poller import matching
 
+if TYPE_CHECKING:
+    from meteragent.listening import Listening
+
 RESTART = (("DEFAULT", "host"), ("agent", "id"), ("storage", "connection"),
            *(("journal", opt.dest) for opt in journal.OPTS))  # fmt: skip
 """Options that are read at the start only: they decide whose samples these are, and where they lie."""
@@ -40,6 +43,8 @@ class Plan(msgspec.Struct, frozen=True):
     sinks: dict[str, SinkDefinition]
     targets: dict[str, list[Target]]
     """The publishers of each sink, open; ``close_targets`` closes those that nobody uses."""
+    listening: "Listening | None" = None
+    """None where no message bus is named."""
 
     def close_targets(self, names: Iterable[str]) -> None:
         """Close the publishers of these sinks."""
@@ -47,10 +52,13 @@ class Plan(msgspec.Struct, frozen=True):
             let_go(self.targets.pop(name, ()))
 
 
+What = Literal["polling source", "sink", "listener", "handlers"]
+
+
 class Change(msgspec.Struct, frozen=True):
     """One thing that is not as before."""
 
-    what: Literal["polling source", "sink"]
+    what: "What"
     name: str
     how: Literal["added", "changed", "removed"]
 
@@ -72,13 +80,26 @@ def make_plan(settings: Settings, clock: Clock, figures: Figures = list, before:
     for definition in sources.values():
         make_source(settings, clock, plugins, definition, _accept).poller.close()
         warn_of_source(plugins, definition)
+    listening = _listening(settings)
     sinks = plan_sinks(settings, plugins)
     targets = make_targets(settings, clock, sinks)
     names = [sink.name for sink in sinks]
     return Plan(
         settings, plugins, sources,
-        dict(zip(names, sinks, strict=True)), dict(zip(names, targets, strict=True)),
+        dict(zip(names, sinks, strict=True)), dict(zip(names, targets, strict=True)), listening,
     )  # fmt: skip
+
+
+def _listening(settings: Settings) -> "Listening | None":
+    """The buses to listen on.
+
+    :raises ConfigError: when what is said of them cannot be used
+    """
+    if not settings.conf.notification.messaging_urls:
+        return None
+    from meteragent.listening import read  # what it brings with it, an agent without a bus does not need
+
+    return read(settings)
 
 
 def changes(before: Plan, after: Plan) -> list[Change]:
@@ -90,12 +111,17 @@ def changes(before: Plan, after: Plan) -> list[Change]:
     return [
         *_differences("polling source", sources, wanted_sources),
         *_differences("sink", sinks, wanted_sinks),
+        *_heard_otherwise(before.listening, after.listening),
     ]
 
 
-def _differences(
-    what: Literal["polling source", "sink"], before: dict[str, Any], after: dict[str, Any]
-) -> Iterator[Change]:
+def _heard_otherwise(before: "Listening | None", after: "Listening | None") -> Iterator[Change]:
+    yield from _differences("listener", before.listeners if before else {}, after.listeners if after else {})
+    if before is not None and after is not None and before.made_of != after.made_of:
+        yield Change("handlers", "of notifications", "changed")
+
+
+def _differences(what: What, before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:
     for name in sorted({*before, *after}):
         if name not in before:
             yield Change(what, name, "added")

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from meteragent.assembly import Source, make_source
 from meteragent.batch import Missed
@@ -15,12 +16,15 @@ from meteragent.clock import Clock
 from meteragent.journal.journal import Journal
 from meteragent.pipeline.sink import Sink
 from meteragent.plan import Change, Plan
-from meteragent.pollsters.batches import Accept
 from meteragent.pollsters.sharing import Sharing
 from meteragent.pollsters.states import States
 from meteragent.scheduler import Schedule, Ticker, begun_anew, offset
 from meteragent.seat import Seat
 from meteragent.self_metering import SelfMetering
+
+if TYPE_CHECKING:
+    from meteragent.notifications.intake import Accept, Intake
+    from meteragent.notifications.listener import Listener
 
 LOG = logging.getLogger(__name__)
 
@@ -75,15 +79,19 @@ class Running:
         agent: str,
         clock: Clock,
         metering: SelfMetering,
-        accept: Accept,
+        accept: "Accept",
+        check: Callable[[], None],
         miss: Callable[[Missed], None],
     ) -> None:
         self._journal, self._agent, self._clock, self._metering = journal, agent, clock, metering
-        self._accept, self._miss = accept, miss
+        self._accept, self._check, self._miss = accept, check, miss
         self._sharing, self._states = Sharing(), States(journal.states())
         self._changing, self._stopped = threading.Lock(), False
         self._sources: dict[str, Seat[Polling]] = {}
         self._sinks: dict[str, Seat[Sink]] = {}
+        self._listeners: dict[str, Seat[Listener]] = {}
+        self._intake: Intake | None = None
+        """What all listeners give their messages to; there from the first one on."""
         self._handing_over = threading.Lock()
         self._listening: list[Sink] = []
         self.head: list[Sink] = []
@@ -98,6 +106,11 @@ class Running:
     def sinks(self) -> list[Sink]:
         """Sinks that run."""
         return [seat.runner for seat in list(self._sinks.values()) if seat.runner is not None]
+
+    @property
+    def listeners(self) -> "list[Listener]":
+        """Listeners that run."""
+        return [seat.runner for seat in list(self._listeners.values()) if seat.runner is not None]
 
     def join(self, plan: Plan) -> None:
         """Give each sink its place in the journal; none publishes yet."""
@@ -126,50 +139,73 @@ class Running:
             self._sources[name] = Seat(f"polling source {name}", polling)
             polling.start()
 
+    def start_listeners(self, plan: Plan) -> None:
+        """Let the listeners listen, where a bus is named.
+
+        :raises RuntimeError: when there are no threads for them
+        """
+        if plan.listening is not None:
+            for label in plan.listening.urls:
+                self._listeners[label] = Seat(f"listener {label}", self._begin_listener(plan, label, None))
+
     def change(self, plan: Plan, changes: Iterable[Change]) -> list[str]:
         """Stop and start what has changed; what still ends with its former definition after a while.
 
         :raises RuntimeError: when there were no threads for some of it; the rest is changed
         """
-        seats: list[Seat[Polling] | Seat[Sink]] = []
+        seats: list[Seat[Any]] = []
         failed: RuntimeError | None = None
         with self._changing:
             for change in () if self._stopped else changes:
                 try:
-                    seats.append(self._replace(plan, change))
+                    seats += self._replace(plan, change)
                 except RuntimeError as error:
                     failed = error
         end = time.monotonic() + PATIENCE
         late = [seat.name for seat in seats if not seat.wait(end - time.monotonic())]
         self._sources = {name: seat for name, seat in self._sources.items() if not seat.vacant}
         self._sinks = {name: seat for name, seat in self._sinks.items() if not seat.vacant}
+        self._listeners = {name: seat for name, seat in self._listeners.items() if not seat.vacant}
         if failed is not None:
             raise failed
         return late
 
-    def _replace(self, plan: Plan, change: Change) -> "Seat[Polling] | Seat[Sink]":
+    def _replace(self, plan: Plan, change: Change) -> list[Seat[Any]]:
+        """Let what has changed be followed by what is to run now; where, unless nothing has to end for it."""
         name = f"{change.what} {change.name}"
+        if change.what == "handlers":
+            if self._intake is not None and plan.listening is not None:
+                self._intake.change(plan.listening.converter)
+            return []
+        if change.what == "listener":
+            listener = self._listeners.setdefault(change.name, Seat(name))
+            listener.replace(partial(self._begin_listener, plan, change.name))
+            return [listener]
         if change.what == "sink":
             sink = self._sinks.setdefault(change.name, Seat(name))
             sink.replace(
                 partial(self._begin_sink, plan, change.name), partial(plan.close_targets, [change.name])
             )
-            return sink
+            return [sink]
         source = self._sources.setdefault(change.name, Seat(name))
         source.replace(partial(self._begin_polling, plan, change.name))
-        return source
+        return [source]
 
     def stop(self, deadline: float) -> bool:
-        """Stop polling, then let the sinks end the batch in flight; whether all has ended by then."""
+        """Stop the sources, then let the sinks end the batch in flight; whether all has ended by then."""
         # a change may hang in what it closes, which is foreign: it is not waited for without end
         held = self._changing.acquire(timeout=max(0.0, (deadline - time.monotonic()) / 4))
         self._stopped = True
         if held:
             self._changing.release()
-        sources, sinks = [*self._sources.values()], [*self._sinks.values()]
+        sources: list[Seat[Any]] = [*self._sources.values(), *self._listeners.values()]
+        sinks = [*self._sinks.values()]
         for source in sources:
             source.close()
         polled = [seat.wait_for_end(max(0.0, (deadline - time.monotonic()) / 2)) for seat in sources]
+        if self._intake is not None:
+            self._intake.stop()
+            polled.append(self._intake.wait_for_end(max(0.0, (deadline - time.monotonic()) / 2)))
         for sink in sinks:
             sink.close()
         ended = [seat.wait_for_end(max(0.1, deadline - time.monotonic())) for seat in sinks]
@@ -204,6 +240,19 @@ class Running:
             polling.source.poller.owed += former.source.poller.owed
         polling.start()
         return polling
+
+    def _begin_listener(self, plan: Plan, label: str, former: "Listener | None") -> "Listener | None":
+        """A listener as a plan has it, or its end."""
+        del former  # what it held has gone back to the bus
+        if plan.listening is None or label not in plan.listening.urls:
+            return None
+        with self._handing_over:
+            if self._intake is None:
+                self._intake = plan.listening.intake(self._accept, self._check, self._journal.replays)
+                self._intake.start()
+        listener = plan.listening.listener(label, self._intake)
+        listener.start()
+        return listener
 
     def _begin_sink(self, plan: Plan, name: str, former: Sink | None) -> Sink | None:
         """A sink as a plan has it, from the position of the former, or its end."""

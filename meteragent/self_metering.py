@@ -15,8 +15,8 @@ from typing import Protocol
 from meteragent.batch import Batch
 from meteragent.clock import SECOND, Clock
 from meteragent.figures import KINDS, OUTCOMES, Figure
-from meteragent.journal.schema import COUNTS
-from meteragent.journal.status import SinkAccount, Status
+from meteragent.journal.schema import COUNTS, SAMPLE_LINES
+from meteragent.journal.status import MessageAccount, SinkAccount, Status
 
 VERSION = importlib.metadata.version("meteragent")
 
@@ -26,6 +26,28 @@ class Waiting(Protocol):
 
     name: str
     trouble: str
+
+
+class Listening(Protocol):
+    """What is asked of a listener that runs."""
+
+    label: str
+
+    @property
+    def trouble(self) -> str:
+        """Why it does not get on."""
+
+    @property
+    def received(self) -> int:
+        """Messages that came."""
+
+    @property
+    def pending(self) -> int:
+        """Messages that it holds."""
+
+    @property
+    def reconnects(self) -> int:
+        """How often it has found its bus again."""
 
 
 class SelfMetering:
@@ -78,7 +100,13 @@ class SelfMetering:
 
         return timed
 
-    def figures(self, account: Status | None, sinks: Iterable[Waiting], holding: str) -> list[Figure]:
+    def figures(
+        self,
+        account: Status | None,
+        sinks: Iterable[Waiting],
+        holding: str,
+        listeners: Iterable[Listening] = (),
+    ) -> list[Figure]:
         """All that can be told now.
 
         :param account: the journal's, None where it cannot be read
@@ -87,6 +115,7 @@ class SelfMetering:
         figures = [
             Figure(KINDS["journal.holding"], int(bool(holding))),
             *(Figure(KINDS["sink.waiting"], int(bool(sink.trouble)), (sink.name,)) for sink in sinks),
+            *(figure for each in listeners for figure in _of_listener(each)),
             *self._counted(),
             *_of_process(),
             Figure(KINDS["process.start.time"], self._process_began),
@@ -108,12 +137,21 @@ class SelfMetering:
 
 
 def _of_journal(account: Status, now: int) -> Iterator[Figure]:
-    for line in ("read", "journaled", "refused", "discarded"):
+    for line in MessageAccount.__struct_fields__:
+        yield Figure(KINDS[f"messages.{line}"], getattr(account.messages, line))
+    for line in SAMPLE_LINES:
         yield Figure(KINDS[f"samples.{line}"], getattr(account, line))
     yield Figure(KINDS["journal.pending"], account.size)
     yield Figure(KINDS["quarantine"], account.quarantine)
     for sink in account.sinks:
         yield from _of_sink(sink, account.last, now)
+
+
+def _of_listener(listener: Listening) -> Iterator[Figure]:
+    owner = (listener.label,)
+    for name in ("received", "pending", "reconnects"):
+        yield Figure(KINDS[f"listener.{name}"], getattr(listener, name), owner)
+    yield Figure(KINDS["listener.waiting"], int(bool(listener.trouble)), owner)
 
 
 def _of_sink(sink: SinkAccount, last: int, now: int) -> Iterator[Figure]:

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import settings
 
 from meteragent.cli.app import NAME
+from tests.servers import rabbitmq as rabbitmq
+from tests.servers import redis_server as redis_server
 
 # The gate asks the same examples of the same code each time; new ones are looked for with
 # `tox -e explore`, whose finds are kept as @example.

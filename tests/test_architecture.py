@@ -28,15 +28,20 @@ VOCABULARY = {
     "signing",
     "typed",
     "meter_message",
+    "event_message",
+    "notification_message",
+    "bus",
+    "bus_url",
 }
 COMPOSITION = {
     "config", "config_files", "option_faults", "state_folder", "assembly", "plan", "seat", "running",
-    "self_metering", "agent",
+    "self_metering", "agent", "listening", "telling",
 }  # fmt: skip
 CONTRACTS = (
-    ["storage", "query"], ["storage", "delivery"], ["storage", "recurring"],
+    ["storage", "query"], ["storage", "delivery"], ["storage", "recurring"], ["storage", "event_query"],
+    ["storage", "event_row"],
     ["notifications", "instant"], ["notifications", "reserved"], ["notifications", "options"],
-    ["notifications", "origin"],
+    ["notifications", "origin"], ["notifications", "bindings"],
 )  # fmt: skip
 """What the plugins of a stage share besides its contract."""
 LONGEST_FILE, LONGEST_FUNCTION = 350, 50

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.plugin_folder import install
-from meteragent.agent import Agent, shown_store
+from meteragent.agent import Agent
 from meteragent.assembly import (
     Pollsters,
     make_driver,
@@ -24,6 +24,7 @@ from meteragent.batch import Batch, Missed
 from meteragent.clock import Clock
 from meteragent.config import Settings, load
 from meteragent.errors import ConfigError
+from meteragent.telling import shown_store
 
 ROOT = Path(__file__).resolve().parent.parent
 Configured = Callable[..., Settings]

@@ -1,9 +1,12 @@
 """What an agent counts about itself, once a batch or a tick."""
 
 import contextlib
+from pathlib import Path
 
-from meteragent.batch import Batch, Missed, Poll
+from meteragent.batch import Batch, Missed, Poll, Refused
 from meteragent.clock import SECOND, Clock
+from meteragent.journal.journal import Journal
+from meteragent.message import Message, Received, SetAside
 from meteragent.self_metering import SelfMetering
 
 
@@ -72,3 +75,21 @@ def test_what_was_never_counted_is_zero_where_nobody_owns_it() -> None:
     assert told(metering)["reload.refused", ()] == 0
     metering.count("reload.refused")
     assert told(metering)["reload.refused", ()] == 1
+
+
+def test_the_account_of_the_journal_is_told(tmp_path: Path) -> None:
+    """Messages and samples, line by line."""
+    journal = Journal(tmp_path / "journal.db")
+    aside = SetAside(Message(b"{"), "", "message: not JSON")
+    refused = Refused("s", "p", "volume: nan is not finite", 5, b"[]")
+    journal.append(Batch(), [refused], received=Received(3, 2, [aside]))
+    figures = SelfMetering(Clock()).figures(journal.status(), [], "")
+    journal.close()
+    told = {
+        each.kind.name: each.value for each in figures if each.kind.name.startswith(("messages", "samples"))
+    }
+    assert told == {
+        "messages.received": 6, "messages.converted": 3, "messages.ignored": 2, "messages.quarantined": 1,
+        "messages.discarded": 0, "samples.read": 5, "samples.journaled": 0, "samples.refused": 5,
+        "samples.discarded": 0,
+    }  # fmt: skip

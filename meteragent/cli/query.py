@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from meteragent.storage.query import Condition, Value
 
 _FIELD = r'[\w-]+(?:\.(?:"[^"]*"|[^\s=<>!."]+))*'
-_OPERATOR = r"<=|>=|!=|=(?!=)|<|>|\b(?:in|glob)\b"
-_CONDITION = re.compile(rf"\s*({_FIELD})\s*({_OPERATOR})\s*(.*?)\s*", re.DOTALL)
+OPERATOR = r"<=|>=|!=|=(?!=)|<|>|\b(?:in|glob)\b"
+_CONDITION = re.compile(rf"\s*({_FIELD})\s*({OPERATOR})\s*(.*?)\s*", re.DOTALL)
 _VALUE = re.compile(r'\s*(?:"([^"]*)"|([^,"]*))\s*(,|$)')
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _KEYWORDS: "dict[str, Value]" = {"null": None, "true": True, "false": False}
 
 
@@ -45,13 +45,18 @@ def _values(field: str, op: str, written: str) -> "list[Value]":
     if op != "in":
         quoted = len(written) > 1 and written[0] == written[-1] == '"'
         return [written[1:-1] if quoted else _value(field, op, written)]
-    values: list[Value] = []
+    return [text if quoted else _value(field, op, text) for text, quoted in listed(written)]
+
+
+def listed(written: str) -> list[tuple[str, bool]]:
+    """Values with commas between: of each its text, and whether that was in quotes."""
+    values: list[tuple[str, bool]] = []
     place = 0
     while True:
         found = _VALUE.match(written, place)
         if found is None:
             raise ArgumentTypeError(f"{written!r:.80} is no list; write values with commas between: a,b")
-        values.append(_value(field, op, found[2].strip()) if found[1] is None else found[1])
+        values.append((found[2].strip(), False) if found[1] is None else (found[1], True))
         place = found.end()
         if not found[3]:
             return values
@@ -67,7 +72,7 @@ def _value(field: str, op: str, text: str) -> "Value":
         return _KEYWORDS[text]
     if field == "timestamp":
         return moment(text)
-    if _NUMBER.fullmatch(text) and (field == "volume" or field.startswith(METADATA)):
+    if NUMBER.fullmatch(text) and (field == "volume" or field.startswith(METADATA)):
         return int(text) if text.lstrip("-").isdecimal() and len(text) < 30 else float(text)
     return text
 
@@ -93,6 +98,11 @@ def add_choice(parser: ArgumentParser, of: str) -> None:
         default=[],
         help="only what fulfils 'FIELD OP VALUE', for example 'metadata.flavor = small'; may be repeated",
     )
+    add_timeout(parser)
+
+
+def add_timeout(parser: ArgumentParser) -> None:
+    """Take how long the answer may take."""
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",

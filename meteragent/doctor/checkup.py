@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Iterator
 
-from meteragent.doctor import machine, metering, state
+from meteragent.doctor import buses, machine, metering, state
 from meteragent.doctor.finding import Check, Finding, Installation
 from meteragent.errors import MeteragentError
 from meteragent.plain import reason_of
@@ -28,6 +28,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("quarantine", state.quarantine),
     ("store", metering.store),
     ("polling", metering.sources),
+    ("buses", buses.buses),
 )
 """Every check by its name, in the order in which they are shown."""
 PATIENCE = 20.0

@@ -43,6 +43,21 @@ class Notification(msgspec.Struct, frozen=True):
         return found if isinstance(found, dict) else {}
 
 
+class Refused(str):
+    """A line about something that could not be made of a notification, which then waits in quarantine."""
+
+    __slots__ = ()
+    samples = 0
+    """How many samples it is that were there and are refused."""
+
+
+class RefusedSample(Refused):
+    """A line about one sample that was there and is refused; it counts in the account."""
+
+    __slots__ = ()
+    samples = 1
+
+
 class Handler(ABC):
     """Turns notifications into samples or events.
 
@@ -63,5 +78,6 @@ class Handler(ABC):
         A sample without a timestamp is of the message's. What cannot be told is named in ``problems``
         and passed over; what was yielded before an exception is kept.
 
-        :param problems: lines for the user, to append to
+        :param problems: lines for the user, to append to; plain ones are remarks, and a ``RefusedSample``
+            or ``Refused`` has the notification kept, to be converted again
         """

@@ -23,7 +23,7 @@ ENCODINGS = frozenset(
 _VERSION, _MESSAGE, _CONTEXT = "oslo.version", "oslo.message", "_context_"
 _NOT_CONTEXT = ("msg_id", "reply_q")
 """Belong to calls that await an answer; the ancestor's listener takes them away."""
-_SECRET = ("auth_token", "auth_token_info", "password", "service_catalog")
+SECRET = ("auth_token", "auth_token_info", "password", "service_catalog")
 """What a request was allowed with, and where it leads. No sample or event needs it, and a whole notification
 may be kept with its event or shown to whom it does not belong, while the token still opens doors."""
 _AS_IT_IS = frozenset((None, "", "utf-8", "UTF-8", "utf8", "binary"))
@@ -82,7 +82,7 @@ def _document(message: dict[str, Any]) -> dict[str, Any]:
 def _without_secrets(context: Any) -> Any:
     """The context with nothing told of the secrets in it, so that they are gone before anything is kept."""
     if isinstance(context, dict):
-        for name in _SECRET:
+        for name in SECRET:
             if context.get(name):
                 context[name] = None
     return context

@@ -1,0 +1,91 @@
+"""The buses that an agent listens on, and what their messages become; apart, since most agents have none.
+
+Imported with the first bus that is named: what notifications need is a third of what the agent needs.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from meteragent import bus, signing
+from meteragent.config import Settings
+from meteragent.errors import ConfigError
+from meteragent.notifications import handlers, options
+from meteragent.notifications.bindings import Bindings
+from meteragent.notifications.converter import Converter
+from meteragent.notifications.dispatcher import Dispatcher
+from meteragent.notifications.intake import Accept, Intake, Replays
+from meteragent.notifications.listener import Listener, Terms
+
+_OPTIONS = (
+    *(("event", opt.dest) for opt in options.EVENT_OPTS),
+    *(("meter", opt.dest) for opt in options.METER_OPTS),
+    *(("DEFAULT", opt.dest) for opt in options.RESERVED_OPTS),
+    ("DEFAULT", "sample_source"), ("DEFAULT", "host"), ("notification", "conversion_timeout"),
+    ("plugins", "disable"), *(("publisher", opt.dest) for opt in signing.OPTS),
+)  # fmt: skip
+"""What decides, beside the documents of definitions, what messages become."""
+
+
+class Listening(msgspec.Struct, frozen=True):
+    """What a configuration says of it."""
+
+    urls: dict[str, str]
+    """By the label under which they are shown."""
+    bindings: Bindings
+    terms: Terms
+    converter: Converter
+    made_of: tuple[Any, ...]
+    """All that decides what messages become, to be compared."""
+
+    @property
+    def listeners(self) -> dict[str, tuple[Any, ...]]:
+        """By label all that a listener is made of."""
+        return {label: (url, self.bindings, self.terms) for label, url in self.urls.items()}
+
+    def intake(self, accept: Accept, check: Callable[[], None], replays: Replays) -> Intake:
+        """What all listeners give their messages to."""
+        return Intake(self.converter, accept, check, replays)
+
+    def listener(self, label: str, intake: Intake) -> Listener:
+        """A listener that gives what it hears to an intake."""
+        return Listener(self.urls[label], self.bindings, self.terms, intake.take)
+
+
+def read(settings: Settings) -> Listening:
+    """What the options say, with all that can be found wrong without a bus.
+
+    :raises ConfigError: when it cannot be used
+    """
+    conf = settings.conf
+    told = conf.notification
+    for url in told.messaging_urls:
+        _explained(settings, "messaging_urls", bus.check_url, url)
+    bindings = Bindings(tuple(told.exchanges), tuple(told.topics), tuple(told.priorities), told.queue_type)
+    _explained(settings, "topics", bindings.check)
+    tls = bus.TLS(told.tls_ca_file, told.tls_cert_file, told.tls_key_file)
+    _explained(settings, "tls_ca_file", tls.check)
+    terms = Terms(
+        told.batch_size, told.batch_timeout, told.prefetch or 0, int(told.heartbeat), tls,
+        f"meteragent {settings.host}",
+    )  # fmt: skip
+    dispatcher = Dispatcher(handlers.installed(conf), conf.sample_source)
+    return Listening(
+        {bus.label(url): url for url in told.messaging_urls}, bindings, terms,
+        Converter(dispatcher, timeout=told.conversion_timeout), _made_of(settings),
+    )  # fmt: skip
+
+
+def _explained(settings: Settings, option: str, check: Callable[..., None], *values: Any) -> None:
+    try:
+        check(*values)
+    except ConfigError as error:
+        raise settings.error("notification", option, error) from None
+
+
+def _made_of(settings: Settings) -> tuple[Any, ...]:
+    values: Sequence[Any] = [
+        (settings.conf if group == "DEFAULT" else settings.conf[group])[name] for group, name in _OPTIONS
+    ]
+    return handlers.documents(settings.conf), values, settings.others
