@@ -124,7 +124,7 @@ def _secure(scheme: str, query: str) -> bool:
 
 
 def _fault(scheme: str, told: str) -> ConfigError:
-    return ConfigError(f"URL of a message bus, {scheme}://…: {printable(told)}")
+    return ConfigError(f"URL of a message bus, {scheme}: {printable(told)}")
 
 
 def _unknown(url: str, scheme: str) -> ConfigError:

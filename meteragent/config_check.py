@@ -16,6 +16,7 @@ from meteragent.config import Settings
 from meteragent.documents import Entry, as_text
 from meteragent.errors import ConfigError, MeteragentError
 from meteragent.notifications import handlers
+from meteragent.notifications.bindings import Bindings
 from meteragent.pipeline import definition as pipeline
 from meteragent.pipeline.definition import SinkDefinition
 from meteragent.plain import near, without_password
@@ -162,13 +163,17 @@ def _check_notifications(settings: Settings, verdict: Verdict) -> None:
             check_url(url)
         except ConfigError as error:
             verdict.faults.append(settings.error("notification", "messaging_urls", error))
-    try:
-        TLS(options.tls_ca_file, options.tls_cert_file, options.tls_key_file).check()
-    except ConfigError as error:
-        verdict.faults.append(settings.error("notification", str(error).partition(" ")[0], error))
+    bindings = Bindings(tuple(options.exchanges), tuple(options.topics), tuple(options.priorities))
+    tls = TLS(options.tls_ca_file, options.tls_cert_file, options.tls_key_file)
+    for check in (bindings.check, tls.check):
+        try:
+            check()
+        except ConfigError as error:
+            option = str(error).partition(" ")[0].rstrip(":")
+            verdict.faults.append(settings.error("notification", option, error))
     with suppress(ConfigError):  # which is told below
-        names = [name for name, _ in handlers.documents(settings.conf)]
-        verdict.files += (name for name in names if not name.startswith("built-in"))
+        found = [name for name, _ in handlers.documents(settings.conf)]
+        verdict.files += (name for name in found if not name.startswith("built-in"))
     with _heard(settings, verdict.warnings):
         handlers.installed(settings.conf, verdict.faults)
 

@@ -63,9 +63,9 @@ def read(settings: Settings) -> Listening:
     for url in told.messaging_urls:
         _explained(settings, "messaging_urls", bus.check_url, url)
     bindings = Bindings(tuple(told.exchanges), tuple(told.topics), tuple(told.priorities), told.queue_type)
-    _explained(settings, "topics", bindings.check)
+    _explained(settings, "", bindings.check)
     tls = bus.TLS(told.tls_ca_file, told.tls_cert_file, told.tls_key_file)
-    _explained(settings, "tls_ca_file", tls.check)
+    _explained(settings, "", tls.check)
     terms = Terms(
         told.batch_size, told.batch_timeout, told.prefetch or 0, int(told.heartbeat), tls,
         f"meteragent {settings.host}",
@@ -81,6 +81,7 @@ def _explained(settings: Settings, option: str, check: Callable[..., None], *val
     try:
         check(*values)
     except ConfigError as error:
+        option = option or str(error).partition(" ")[0].rstrip(":")  # which its first word is
         raise settings.error("notification", option, error) from None
 
 

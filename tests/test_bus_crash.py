@@ -10,7 +10,7 @@ from benchmarks.bus_crash import Bus, agent_kills, broker_kills, cuts, held_jour
 from benchmarks.bus_edges import collect
 from tests.servers import RabbitMQ
 
-CONSUMER_TIMEOUT = 3.0
+CONSUMER_TIMEOUT = 5.0
 
 
 @pytest.fixture

@@ -311,3 +311,26 @@ def test_any_document_is_judged_as_the_agent_judges_it(
             else:
                 beyond = ("installed", "names no file", "would write", "disabled", "loaded")
                 assert all(any(word in str(each) for word in beyond) for each in found), found
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("messaging_urls = amqp://ann:hush@host:99999/", "URL of a message bus, amqp: a port is no number"),
+        ("messaging_urls = amqp://ann:hu/sh@host", "what follows the host holds an @"),
+        ("topics =", "topics is empty: nothing would be listened to"),
+        ("topics = a b", "topics: 'a b'; allowed: names without spaces, * and #"),
+        ("exchanges = nova,,glance", "exchanges: ''"),
+        ("priorities = #", "priorities: '#'"),
+        ("tls_ca_file = /nowhere", "tls_ca_file = '/nowhere': no such file or directory"),
+        ("tls_key_file = /nowhere", "tls_key_file = '/nowhere' without tls_cert_file"),
+        ("queue_type = classic", "[notification] queue_type = 'classic': allowed: one of durable, quorum"),
+    ],
+)
+def test_what_is_wrong_with_a_bus_is_found_without_it(tmp_path: Path, option: str, told: str) -> None:
+    """With file and line, and without the password."""
+    (tmp_path / "meteragent.conf").write_text(f"[notification]\n{option}\n")
+    faults = [str(fault) for fault in check(config_dirs=[str(tmp_path)], state_dir=str(tmp_path)).faults]
+    assert [fault for fault in faults if told in fault]
+    assert all(fault.startswith(f"{tmp_path}/meteragent.conf:2: ") for fault in faults)
+    assert "hush" not in str(faults)

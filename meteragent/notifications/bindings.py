@@ -35,7 +35,7 @@ class Bindings(msgspec.Struct, frozen=True):
     def check(self) -> None:
         """Look whether a broker could have such.
 
-        :raises ConfigError: naming the option, and what is wrong with it
+        :raises ConfigError: whose first word is the option
         """
         for option in ("exchanges", "topics", "priorities"):
             names = getattr(self, option)
@@ -46,9 +46,12 @@ class Bindings(msgspec.Struct, frozen=True):
             for name in names:
                 if not name or not name.isprintable() or set(name) & set(" *#"):
                     raise ConfigError(f"{option}: {name!r}; allowed: names without spaces, * and #")
-        for name in (*self.exchanges, *self.queues):
-            if len(name.encode()) > LONGEST:
-                raise ConfigError(f"exchange or queue {name[:40]!r}… is too long; allowed: {LONGEST} bytes")
+        for option, names in (("exchanges", self.exchanges), ("topics", self.queues)):
+            for name in names:
+                if len(name.encode()) > LONGEST:
+                    raise ConfigError(
+                        f"{option}: the name {name[:40]!r}… is too long; allowed: {LONGEST} bytes"
+                    )
 
 
 def declare(connection: "Connection", bindings: Bindings) -> None:

@@ -127,9 +127,9 @@ def texts(name: str, value: Value) -> list[str]:
     return [f"{begins(name)}{kind},{_encode(value).decode()}]" for kind in _TEXTS]
 
 
-def kinds(value: Value) -> tuple[int, ...]:
-    """Kinds of traits that can be compared with a value."""
-    return _TEXTS if isinstance(value, str) else _NUMBERS
+def numbers(name: str) -> list[str]:
+    """What stands there before the value of a trait that is a number; behind it is a bracket."""
+    return [f"{begins(name)}{kind}," for kind in _NUMBERS]
 
 
 def _hour(found: tuple[tuple[str, int], object]) -> int:

@@ -224,7 +224,7 @@ _CONVERT: Mapping[Kind, Callable[[Any], str | int | float]] = {
 
 
 def document(conf: Any) -> tuple[bytes, str]:
-    """What the file of the definitions says, and where it is; a relative name is looked for in config folders.
+    """What the file of definitions says, and where it is; a relative name is looked for in config folders.
 
     :raises ConfigError: when it is missing, though named by the user, or cannot be read
     """

@@ -66,6 +66,14 @@ class Field:
                 return value
         return self.literal[0] if self.literal else None
 
+    def is_null(self, document: Any) -> bool:
+        """Whether there is something in the document where it points to, and all of it is null.
+
+        :raises Rejected: when a path does not fit the document
+        """
+        found = [value for path in self.paths for value in path.values(document)]
+        return bool(found) and all(value is None for value in found)
+
     def every(self, document: Any) -> list[Any]:
         """All values in the order of the paths, nulls left out.
 

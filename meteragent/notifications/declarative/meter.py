@@ -72,14 +72,20 @@ class ForOne(MeterDefinition):
         # the type is one of three words
         self._fields = [(name, plain.get(name), field) for name, field in fields.items() if name != "type"]
 
-    def samples(self, told: Told, problems: list[str]) -> Iterable[Sample]:  # noqa: ARG002
-        """One sample, which may lack what is not there."""
+    def samples(self, told: Told, problems: list[str]) -> Iterable[Sample]:
+        """One sample, which may lack what is not there; none where the notification says that it has no volume.
+
+        Glance says so of an image that is still to be uploaded, and nothing is wrong with its definition then.
+        """
         document, values = told.document, dict(self._literals)
         for name, key, field in self._fields:
             if key is None or key in document:
                 value = field.first(document)
                 if value is not None:
                     values[name] = value
+                elif name == "volume" and field.is_null(document):
+                    problems.append(f"meter {self.name}: volume: null, no sample is made")
+                    return ()
         return (_sample(values, told.metadata(self.attributes)),)
 
 

@@ -2,13 +2,15 @@
 
 from typing import Any
 
+from meteragent.clock import SECOND
+from meteragent.event import NONE, TEXT
 from meteragent.storage.base import EventPage, TraitKind
 from meteragent.storage.duckdb.asking import Question
 from meteragent.storage.duckdb.conditions import like
 from meteragent.storage.duckdb.reading import spans
 from meteragent.storage.duckdb.schema import FOREVER, NEVER
 from meteragent.storage.event_query import EventQuery, is_pattern
-from meteragent.storage.event_row import begins, event_of, kinds, texts
+from meteragent.storage.event_row import begins, event_of, numbers, texts
 from meteragent.storage.query import Condition, Value
 
 _EVENTS = """
@@ -45,7 +47,9 @@ def events(question: Question, query: EventQuery, limit: int, after: tuple[int, 
     with question.of_one_moment():
         ((first, last),) = question.rows(_ENDS, {})
         start = NEVER if query.start is None else query.start
-        for oldest, newest in spans(max(start, first), min(end, last)) if first is not None else ():
+        if first is None:
+            return EventPage([], None)
+        for oldest, newest in spans(max(start, first), min(end, last), SECOND):
             bound = {"oldest": oldest, "newest": newest, "limit": limit + 1 - len(found)}
             found += question.rows(sql, where.bound | bound)
             if len(found) > limit:
@@ -109,15 +113,26 @@ class _Where:
         return self._compared(name, "=", value)
 
     def _compared(self, name: str, op: str, value: Value) -> str:
+        if not isinstance(value, str):
+            wanted = f"{self._bind(float(value or 0))}::double"
+            return f"({' or '.join(self._number(begin, op, wanted) for begin in numbers(name))})"
+        told = f"{op} {self._bind(value)}"
         if op == "glob":
-            told = f"trait ->> 2 like {self._bind(like(str(value)))} escape '\\'"
-        elif isinstance(value, str):
-            told = f"trait ->> 2 {op} {self._bind(value)}"
-        else:
-            told = f"try_cast(trait ->> 2 as double) {op} {self._bind(float(value or 0))}::double"
-        of_kind = ", ".join(f"'{kind}'" for kind in kinds(value))
-        fulfilled = f"(trait ->> 0) = {self._bind(name)} and (trait ->> 1) in ({of_kind}) and ({told})"
+            told = f"like {self._bind(like(value))} escape '\\'"
+        fulfilled = (
+            f"(trait ->> 0) = {self._bind(name)} and (trait ->> 1) in ('{NONE}', '{TEXT}')"
+            f" and (trait ->> 2 {told})"
+        )
         return (
-            f"(contains(traits, {self._bind(begins(name))}) and"
-            f" len(list_filter(json_extract(traits, '$[*]'), lambda trait: {fulfilled})) > 0)"
+            f"case when contains(traits, {self._bind(begins(name))}) then"
+            f" len(list_filter(json_extract(traits, '$[*]'), lambda trait: {fulfilled})) > 0 else false end"
+        )
+
+    def _number(self, begin: str, op: str, wanted: str) -> str:
+        """Without reading JSON: the number stands between what begins the trait and a bracket."""
+        begins_at = self._bind(begin)
+        number = "try_cast(split_part(behind, ']', 1) as double)"
+        return (
+            f"case when contains(traits, {begins_at}) then len(list_filter(string_split(traits, {begins_at})[2:],"
+            f" lambda behind: {number} {op} {wanted})) > 0 else false end"
         )

@@ -91,7 +91,7 @@ class Told:
 
     def __init__(self, columns: dict[str, Column]) -> None:
         self._columns = columns
-        self.count: list[int] = self.column("n")
+        self.count: list[Any] = self.column("n")
 
     def column(self, name: str) -> list[Any]:
         """A column as it is, with None where it has no value."""
@@ -102,7 +102,7 @@ class Told:
         """Those of one of the aggregates; a sum that no double can tell is infinite or no number."""
         match aggregate:
             case "count":
-                return [*self.count]
+                return self.count
             case "min":
                 return self._either(min, "low", "least")
             case "max":

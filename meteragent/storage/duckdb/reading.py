@@ -88,9 +88,8 @@ def _ends(question: Question) -> tuple[int, int]:
     return (FOREVER, NEVER) if oldest is None else (oldest, newest)
 
 
-def spans(first: int, last: int) -> Iterator[tuple[int, int]]:
+def spans(first: int, last: int, length: int = _SPAN) -> Iterator[tuple[int, int]]:
     """First and last instants of spans from the newest on, each much longer than the one before it."""
-    length = _SPAN
     while last >= first:
         oldest = max(first, last - length + 1)
         yield oldest, last

@@ -53,6 +53,9 @@ select {group}, count(*), fsum(rest * rest), fsum(rest), min(scale) from (
 ) group by all
 """
 
+_WORKED_OUT = ("avg", "sum", "stddev")
+"""Aggregates that may be too large for a double, as no volume is."""
+
 Key = tuple[Any, ...]
 """Values of the groups, meter, unit and number of the period."""
 
@@ -147,15 +150,16 @@ class Statistics:
         if self._period is not None:
             starts = [bucket * self._period for bucket in buckets]
             ends = [(bucket + 1) * self._period for bucket in buckets]
-        values = []
+        values: list[Sequence[int | float]] = []
         for aggregate in self._aggregates:
             if aggregate.startswith(CARDINALITY):
                 values.append(told.column(f"distinct{self._cardinalities.index(aggregate)}"))
             elif aggregate == "stddev":
-                deviating = [deviations[key] for key in zip(*keys, strict=True)]
-                values.append(_checked(aggregate, deviating, meters))
+                values.append([deviations[key] for key in zip(*keys, strict=True)])
             else:
-                values.append(_checked(aggregate, told.values(aggregate), meters))
+                values.append(told.values(aggregate))
+            if aggregate in _WORKED_OUT:
+                _check(aggregate, values[-1], meters)
         first, last = told.column("first"), told.column("last")
         rows = map(
             Statistic, _rows(groups), meters, units, starts, ends, told.count, first, last, _rows(values)
@@ -177,14 +181,13 @@ def _expression(field: str) -> str:
     )
 
 
-def _checked(aggregate: str, values: list[int | float], meters: Sequence[str]) -> list[int | float]:
+def _check(aggregate: str, values: Sequence[int | float], meters: Sequence[str]) -> None:
     if not all(map(math.isfinite, values)):
         meter = next(meter for meter, value in zip(meters, values, strict=True) if not math.isfinite(value))
         raise QueryError(
             f"{aggregate} of meter {meter!r:.80} is too large for a double; ask for a shorter range or"
             " smaller groups"
         )
-    return values
 
 
 def _deviation(count: int, squares: float | None, rests: float | None, scale: float) -> float:

@@ -4,9 +4,10 @@ from typing import Any
 
 import apsw
 
+from meteragent.event import DATETIME, FLOAT, INTEGER, NONE, TEXT
 from meteragent.storage.base import EventPage, TraitKind
 from meteragent.storage.event_query import EventQuery, is_pattern
-from meteragent.storage.event_row import begins, event_of, kinds, texts
+from meteragent.storage.event_row import begins, event_of, numbers, texts
 from meteragent.storage.query import Condition, Value
 from meteragent.storage.sqlite.answer import rows
 from meteragent.storage.sqlite.conditions import FOREVER, glob
@@ -105,13 +106,32 @@ class _Where:
         return self._compared(name, "=", value)
 
     def _compared(self, name: str, op: str, value: Value) -> str:
-        if isinstance(value, str):
-            told = f"trait.value ->> 2 {op} {self._bind(glob(value) if op == 'glob' else value)}"
-        else:
-            told = f"cast(trait.value ->> 2 as real) {op} {self._bind(float(value or 0))}"
-        of_kind = ", ".join(map(str, kinds(value)))
+        if not isinstance(value, str):
+            return f"({' or '.join(self._number(name, begin, op, value) for begin in numbers(name))})"
         return (
-            f"(instr(traits, {self._bind(begins(name))}) > 0"
-            " and exists (select 1 from json_each(traits) as trait"
-            f" where trait.value ->> 0 = {self._bind(name)} and trait.value ->> 1 in ({of_kind}) and {told}))"
+            f"(instr(traits, {self._bind(begins(name))}) > 0 and"
+            f" {self._any(name, f'in ({NONE}, {TEXT})', f'trait.value ->> 2 {op}', self._text(op, value))})"
+        )
+
+    def _text(self, op: str, value: str) -> str:
+        return self._bind(glob(value) if op == "glob" else value)
+
+    def _number(self, name: str, begin: str, op: str, value: Value) -> str:
+        """Without reading JSON: of a text, cast reads the number that it begins with."""
+        begins_at = self._bind(begin)
+        place, wanted = f"instr(traits, {begins_at})", self._bind(float(value or 0))
+        behind = f"substr(traits, {place} + length({begins_at}))"
+        several = self._any(
+            name, f"in ({INTEGER}, {FLOAT}, {DATETIME})", f"cast(trait.value ->> 2 as real) {op}", wanted
+        )
+        return (
+            f"case when {place} = 0 then false when instr({behind}, {begins_at}) = 0"
+            f" then cast({behind} as real) {op} {wanted} else {several} end"
+        )
+
+    def _any(self, name: str, of_kind: str, compared: str, wanted: str) -> str:
+        """Whether any of all traits is so."""
+        return (
+            f"exists (select 1 from json_each(traits) as trait where trait.value ->> 0 = {self._bind(name)}"
+            f" and trait.value ->> 1 {of_kind} and {compared} {wanted})"
         )

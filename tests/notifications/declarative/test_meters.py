@@ -11,7 +11,7 @@ from oslo_config import cfg
 
 from meteragent.clock import instant
 from meteragent.errors import ConfigError, Rejected
-from meteragent.notifications.base import Notification
+from meteragent.notifications.base import Notification, Refused
 from meteragent.notifications.declarative import meters
 from meteragent.notifications.declarative.meter_definition import load
 from meteragent.notifications.declarative.meters import DeclarativeMeters, Meters
@@ -405,3 +405,13 @@ def test_a_bad_definition_is_logged_and_a_bad_file_refused(
     (tmp_path / "some" / "c.yaml").write_bytes(b"\xff")
     with pytest.raises(ConfigError, match=r"some/c\.yaml: cannot be read: no UTF-8 text"):
         Meters(configured(["some"], tmp_path), TRAITS)
+
+
+def test_a_volume_of_null_makes_no_sample_and_a_missing_one_is_left_to_be_refused() -> None:
+    """The one is said by the service; behind the other, the definition may be wrong."""
+    found, problems = samples(changed(volume="$.payload.null"))
+    assert (found, problems) == ([], ["meter size: volume: null, no sample is made"])
+    assert not isinstance(problems[0], Refused)
+    found, problems = samples(changed(volume="$.payload.absent"))
+    assert [each.volume for each in found] == [None]
+    assert not problems
