@@ -1,9 +1,11 @@
-"""Speed of questions to the embedded store: ``python -m benchmarks.queries [SAMPLES [RESOURCES [FOLDER]]]``.
+"""Speed of questions to a store in a file.
+
+    python -m benchmarks.queries [SAMPLES [RESOURCES [FOLDER [sqlite|duckdb]]]]
 
 Records a day of samples of 10,000 resources with 10 meters each, in 100 projects, then asks for
-statistics. Beside each question, in the same run, the bare SQL aggregate over the same rows is the
-reference. A folder given is kept, and used as it is when it holds a store already. 10 million samples
-are one each 14 minutes; with 700 resources they are one a minute.
+statistics. Beside each question to SQLite, in the same run, the bare SQL aggregate over the same rows is
+the reference. A folder given is kept, and used as it is when it holds a store already; ``-`` stands for
+none. 10 million samples are one each 14 minutes; with 700 resources they are one a minute.
 """
 
 import os
@@ -17,12 +19,12 @@ from typing import Any
 
 import apsw
 
+from benchmarks.store import opened
 from meteragent.batch import Batch, Position, Provenance
 from meteragent.clock import SECOND
 from meteragent.sample import Metadata, Sample
-from meteragent.storage.base import Query
+from meteragent.storage.base import Query, StorageDriver
 from meteragent.storage.query import Condition
-from meteragent.storage.sqlite.driver import SQLiteDriver
 from meteragent.storage.sqlite.schema import SLOT, SLOTS
 
 SIZE = 10_000
@@ -66,15 +68,15 @@ def _batches(ticks: int, resources: int) -> Iterator[list[Sample]]:
                 batch = []
 
 
-def _record(folder: Path, count: int, resources: int) -> None:
-    driver = SQLiteDriver("sqlite:///samples.db", folder)
+def _record(folder: Path, count: int, resources: int, scheme: str) -> None:
+    driver = opened(folder, scheme)
     for sequence, samples in enumerate(_batches(count // resources // len(_METERS), resources), 1):
         batch = Batch(samples, [Provenance("benchmark", "synthetic", SIZE)])
         driver.record(batch, Position("agent", "epoch", "store", sequence))
     driver.close()
 
 
-def _questions(driver: SQLiteDriver) -> Iterator[tuple[str, Callable[[], Any], str]]:
+def _questions(driver: StorageDriver) -> Iterator[tuple[str, Callable[[], Any], str]]:
     """What is asked, how, and the bare SQL for it."""
     series = Query(meter="meter.3", resource_id="resource-00077")
     meter = Query(meter="meter.3")
@@ -119,26 +121,35 @@ def _questions(driver: SQLiteDriver) -> Iterator[tuple[str, Callable[[], Any], s
     )
 
 
-def _taken(ask: Callable[[], Any]) -> float:
-    """Seconds of the quickest of some."""
+def _taken(ask: Callable[[], Any]) -> tuple[float, float]:
+    """Milliseconds, and those of the processor, of the quickest of some."""
     found = []
     for _ in range(REPEATS):
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         ask()
-        found.append(time.perf_counter() - began)
-    return min(found)
+        found.append((1000 * (time.perf_counter() - began), 1000 * (time.process_time() - used)))
+    return min(each for each, _ in found), min(each for _, each in found)
 
 
-def _compare(folder: Path) -> None:
-    driver = SQLiteDriver("sqlite:///samples.db", folder, read_only=True)
+def _ask(folder: Path, scheme: str) -> None:
+    driver = opened(folder, scheme, read_only=True)
+    bare = None if scheme == "duckdb" else _bare(folder)
+    for name, ask, sql in _questions(driver):
+        asked, used = _taken(ask)
+        print(f"{name:<32} {asked:>9.1f} ms, of the processor {used:>9.1f} ms", end="")
+        if bare is not None:
+            reference, _ = _taken(lambda sql=sql: bare.execute(sql).fetchall())  # type: ignore[misc]
+            print(f", bare {reference:>9.1f} ms, ratio {asked / reference:.2f}", end="")
+        print(flush=True)
+    if bare is not None:
+        bare.close()
+    driver.close()
+
+
+def _bare(folder: Path) -> apsw.Connection:
     connection = apsw.Connection(str(folder / "samples.db"), flags=apsw.SQLITE_OPEN_READONLY)
     connection.execute("pragma cache_size = -16384")
-    for name, ask, sql in _questions(driver):
-        asked = _taken(ask)
-        bare = _taken(lambda sql=sql: connection.execute(sql).fetchall())  # type: ignore[misc]
-        print(f"{name:<32} {asked * 1000:>9.1f} ms, bare {bare * 1000:>9.1f} ms, ratio {asked / bare:.2f}")
-    connection.close()
-    driver.close()
+    return connection
 
 
 def main() -> None:
@@ -146,11 +157,12 @@ def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     resources = int(sys.argv[2]) if len(sys.argv) > 2 else len(_RESOURCES)
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR", "/var/tmp")) as name:
-        folder = Path(sys.argv[3] if len(sys.argv) > 3 else name)
+        folder = Path(sys.argv[3] if len(sys.argv) > 3 and sys.argv[3] != "-" else name)
+        scheme = sys.argv[4] if len(sys.argv) > 4 else "sqlite"
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "samples.db").exists():
-            _record(folder, count, resources)
-        _compare(folder)
+            _record(folder, count, resources, scheme)
+        _ask(folder, scheme)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"resident at most {memory:.0f} MB")
 

@@ -8,9 +8,11 @@ import pytest
 from benchmarks.bus_agent import broker
 from benchmarks.bus_crash import Bus, agent_kills, broker_kills, cuts, held_journal, two_agents
 from benchmarks.bus_edges import collect
+from meteragent.notifications.reception import PROBE
 from tests.servers import RabbitMQ
 
 CONSUMER_TIMEOUT = 5.0
+"""Seconds."""
 
 
 @pytest.fixture
@@ -49,12 +51,11 @@ def test_two_agents_that_are_killed_share_a_queue_and_a_store(tmp_path: Path, ra
     assert not verdict["faults"]
 
 
-def test_a_full_journal_keeps_no_message_from_the_broker(tmp_path: Path, impatient: RabbitMQ) -> None:
-    """Held for longer than the broker waits for an acknowledgement, the queue keeps what is not taken in."""
+def test_a_full_journal_leaves_the_messages_to_the_broker(tmp_path: Path, impatient: RabbitMQ) -> None:
+    """Held for longer than the broker waits for an acknowledgement, all but a few are in their queue."""
     verdict = held_journal(tmp_path, Bus(impatient), 3 * CONSUMER_TIMEOUT, count=5_000)
     assert not verdict["faults"]
-    assert not verdict["timeouts"]
-    assert verdict["waiting"] + verdict["accepted while held"] >= verdict["confirmed"]
+    assert abs(verdict["held"]) <= 2 * PROBE
 
 
 def test_a_central_agent_has_what_the_edges_have(tmp_path: Path, rabbitmq: RabbitMQ) -> None:

@@ -3,7 +3,7 @@
 Apart from the listener, since this is all that it asks a broker to keep.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +16,23 @@ if TYPE_CHECKING:
 
 LONGEST = 255
 """Bytes of the name of a queue or an exchange."""
+OWN = ("ceilometer",)
+"""Exchanges to which agents send."""
 
 
 class Bindings(msgspec.Struct, frozen=True):
-    """Topics and priorities make the queues, each bound to every exchange."""
+    """Topics and priorities make the queues, each bound to every exchange that is there."""
 
     exchanges: tuple[str, ...]
     topics: tuple[str, ...]
     priorities: tuple[str, ...]
     queue_type: str = "durable"
     """What is missing is made as: durable, quorum or transient."""
+    own: tuple[str, ...] = OWN
+    """Exchanges that are made where they are missing.
+
+    No other is: a service that found its own of another kind than it makes could not send, nor make any call.
+    """
 
     @property
     def queues(self) -> list[str]:
@@ -54,9 +61,10 @@ class Bindings(msgspec.Struct, frozen=True):
                     )
 
 
-def declare(connection: "Connection", bindings: Bindings) -> None:
-    """Let all queues and exchanges be there, bound; what exists stays as it is.
+def declare(connection: "Connection", bindings: Bindings) -> tuple[str, ...]:
+    """Let all queues and our own exchanges be there, bound; what exists stays as it is.
 
+    :return: exchanges that are missing, since others make them
     :raises Exception: what the bus library raises when its broker refuses, or is lost
     """
     from kombu.transport.virtual import Channel
@@ -64,9 +72,45 @@ def declare(connection: "Connection", bindings: Bindings) -> None:
     channel = _channel(connection)
     if isinstance(channel, Channel):
         _declare_emulated(channel, bindings)
-    else:
-        _declare(connection, bindings)
+        channel.close()
+        return ()
+    quorum = {"arguments": {"x-queue-type": "quorum"}} if bindings.queue_type == "quorum" else {}
+    for queue in bindings.queues:
+        _ensure(channel.queue_declare, (queue,), {**_kind(bindings), **quorum})
     channel.close()
+    return bind(connection, bindings)
+
+
+def bind(connection: "Connection", bindings: Bindings) -> tuple[str, ...]:
+    """Let the queues be bound to all exchanges that are there by now, our own made where they are missing.
+
+    :return: exchanges that are missing, since others make them
+    :raises Exception: what the bus library raises when its broker refuses, or is lost
+    """
+    channel = _channel(connection)
+    for exchange in bindings.exchanges:
+        if exchange in bindings.own:
+            _ensure(channel.exchange_declare, (exchange, "topic"), _kind(bindings))
+    there = present(channel, bindings.exchanges)
+    for queue in bindings.queues:
+        for exchange in there:
+            channel.queue_bind(queue, exchange, queue, nowait=True)  # else hundreds of round trips
+    for queue in bindings.queues[-1:]:
+        channel.queue_declare(queue, passive=True)  # a binding that was refused is told with this answer
+    channel.close()
+    return tuple(exchange for exchange in bindings.exchanges if exchange not in there)
+
+
+def present(channel: Any, exchanges: Iterable[str]) -> list[str]:
+    """Which of them are there; the broker logs an error for each that is not."""
+    from amqp.exceptions import NotFound
+
+    there = []
+    for exchange in exchanges:
+        with suppress(NotFound):
+            channel.exchange_declare(exchange, "topic", passive=True)
+            there.append(exchange)
+    return there
 
 
 def _channel(connection: "Connection") -> Any:
@@ -74,43 +118,21 @@ def _channel(connection: "Connection") -> Any:
     return connection.transport.create_channel(connection._connection)
 
 
-def _declare(connection: "Connection", bindings: Bindings) -> None:
-    kind = {"durable": bindings.queue_type != "transient", "auto_delete": False}
-    quorum = {"arguments": {"x-queue-type": "quorum"}} if bindings.queue_type == "quorum" else {}
-    for exchange in bindings.exchanges:
-        _ensure(connection, "exchange_declare", (exchange, "topic"), kind)
-    for queue in bindings.queues:
-        _ensure(connection, "queue_declare", (queue,), {**kind, **quorum})
-    _bind(connection, bindings)
+def _kind(bindings: Bindings) -> dict[str, object]:
+    return {"durable": bindings.queue_type != "transient", "auto_delete": False}
 
 
-def _ensure(connection: "Connection", method: str, name: tuple[str, ...], kind: Mapping[str, object]) -> None:
-    """Make what is missing. What is refused closes the channel, hence the new ones."""
+def _ensure(declared: Callable[..., object], name: tuple[str, ...], kind: Mapping[str, object]) -> None:
+    """Make what is missing. What is refused closes the channel, which the library opens again."""
     from amqp.exceptions import NotFound, PreconditionFailed
 
     try:
-        _asked(connection, method, name, {"passive": True})
+        declared(*name, passive=True)
     except NotFound:
         try:
-            _asked(connection, method, name, kind)
+            declared(*name, **kind)
         except PreconditionFailed:  # a service was faster, and made it of another kind
-            _asked(connection, method, name, {"passive": True})
-
-
-def _asked(connection: "Connection", method: str, name: tuple[str, ...], kind: Mapping[str, object]) -> None:
-    channel = _channel(connection)
-    getattr(channel, method)(*name, **kind)
-    channel.close()
-
-
-def _bind(connection: "Connection", bindings: Bindings) -> None:
-    channel = _channel(connection)
-    for queue in bindings.queues:
-        for exchange in bindings.exchanges:
-            channel.queue_bind(queue, exchange, queue, nowait=True)  # else hundreds of round trips
-    for queue in bindings.queues[-1:]:
-        channel.queue_declare(queue, passive=True)  # a binding that was refused is told with this answer
-    channel.close()
+            declared(*name, passive=True)
 
 
 def _declare_emulated(channel: Any, bindings: Bindings) -> None:

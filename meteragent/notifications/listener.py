@@ -18,8 +18,9 @@ from meteragent.bus import TLS
 from meteragent.errors import MeteragentError
 from meteragent.notifications.backoff import Backoff
 from meteragent.notifications.bindings import Bindings, declare
+from meteragent.notifications.lookout import Lookout
 from meteragent.notifications.reception import Reception
-from meteragent.notifications.subscription import Subscription, subscription
+from meteragent.notifications.subscription import Emulated, Subscription, subscription
 from meteragent.notifications.taker import Take
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ class Terms(msgspec.Struct, frozen=True):
     tls: TLS = TLS()
     name: str = "meteragent"
     """What the broker shows of this connection."""
+    looks: tuple[float, float] = (10.0, 600.0)
+    """Seconds until exchanges that are missing are looked for first, and between two such looks in the end.
+
+    A broker logs an error for each that it does not find.
+    """
 
     @property
     def ahead(self) -> int:
@@ -77,6 +83,7 @@ class Listener:
         """The URL as it is shown."""
         batch = (terms.batch_size, terms.batch_timeout)
         self.reception = Reception(take, batch, terms.ahead, self.label, rng, monotonic)
+        self.lookout = Lookout(self._connected, bindings, terms.looks, self.label, rng)
         self.connections = 0
         """Those on which it could listen so far."""
         self._stopping = threading.Event()
@@ -156,9 +163,8 @@ class Listener:
 
     def _listen(self) -> None:
         """Listen on one connection until it is lost or the listener is to end."""
-        terms = self._terms
         try:
-            connection = bus.connect(self._url, terms.tls, terms.heartbeat, name=terms.name)
+            connection = self._connected()
         except Exception as error:  # boundary: the bus library is foreign, and a listener does not give up
             self._lose(error)
             return
@@ -167,13 +173,20 @@ class Listener:
         try:
             incoming = subscription(connection, self._bindings.queues, self.reception.arrived)
             if not self._stopping.is_set():
-                declare(connection, self._bindings)
+                missing = declare(connection, self._bindings)
+                if not isinstance(incoming, Emulated):
+                    self.lookout.begin(missing)
                 self._serve(incoming)
         except Exception as error:  # boundary: as above
             self._lose(error, bus.errors(connection))
         finally:
+            self.lookout.end()
             self._dispensable = self._monotonic() + GRACE
             self._close(connection, incoming)
+
+    def _connected(self) -> "Connection":
+        terms = self._terms
+        return bus.connect(self._url, terms.tls, terms.heartbeat, name=terms.name)
 
     def _serve(self, incoming: Subscription) -> None:
         self.reception.begin(incoming)

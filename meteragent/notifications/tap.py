@@ -8,7 +8,7 @@ from meteragent import bus
 from meteragent.bus import TLS
 from meteragent.errors import NotFound, Unavailable
 from meteragent.message import Message
-from meteragent.notifications.bindings import Bindings
+from meteragent.notifications.bindings import Bindings, present
 from meteragent.notifications.subscription import Subscription
 
 AHEAD = 100
@@ -76,13 +76,14 @@ class Tap:
 
     def _bound(self, bindings: Bindings) -> str:
         """The name of a new queue to which goes what goes to those of an agent."""
-        there = [exchange for exchange in bindings.exchanges if self._is_there(exchange)]
+        # not connection.channel(), which opens a lost connection again behind our back
+        channel: Any = self._connection.transport.create_channel(self._connection._connection)
+        there = present(channel, bindings.exchanges)
         if not there:
             raise NotFound(
                 f"{self._label}: none of the exchanges {', '.join(bindings.exchanges)} is there: no service "
-                "has sent anything yet, and no agent has listened"
+                "has sent anything yet"
             )
-        channel: Any = self._channel()
         arguments = {"x-max-length": HELD, "x-max-length-bytes": HELD_BYTES}
         made = channel.queue_declare("", exclusive=True, auto_delete=True, durable=False, arguments=arguments)
         for exchange in there:
@@ -91,19 +92,3 @@ class Tap:
         channel.queue_declare(made.queue, passive=True)  # a binding that was refused is told with this answer
         channel.close()
         return str(made.queue)
-
-    def _is_there(self, exchange: str) -> bool:
-        from amqp.exceptions import NotFound as Missing
-
-        channel = self._channel()
-        try:
-            channel.exchange_declare(exchange, "topic", passive=True)
-        except Missing:
-            return False
-        finally:
-            channel.close()
-        return True
-
-    def _channel(self) -> Any:
-        # not connection.channel(), which opens a lost connection again behind our back
-        return self._connection.transport.create_channel(self._connection._connection)

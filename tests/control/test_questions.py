@@ -43,7 +43,6 @@ def end(folder: Path, question: str) -> End:
         ('{"type":"statistics","query":{"timeout":0},"aggregates":["count"]}', "QueryError"),
         ('{"type":"events","query":{},"limit":2,"after":[1]}', "MeteragentError"),
         ('{"type":"events","query":{"start":2,"end":1},"limit":2}', "QueryError"),
-        ('{"type":"traits","event_type":"\\ud800"}', "QueryError"),
     ],
 )
 def test_what_no_driver_can_take_is_told_in_the_last_line(stored: Path, question: str, error: str) -> None:

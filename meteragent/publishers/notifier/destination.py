@@ -49,7 +49,8 @@ class Destination(msgspec.Struct, frozen=True):
     def bindings(self) -> Bindings:
         """The queues where what is published waits for the agents that listen."""
         topics = tuple(dict.fromkeys((*self.topics, self.event_topic)))
-        return Bindings((self.exchange,), topics, ("sample",), self.queue_type)
+        own = (self.exchange,)  # an agent at the edge may come first
+        return Bindings(own, topics, ("sample",), self.queue_type, own)
 
 
 def destination(url: str, conf: Any) -> Destination:

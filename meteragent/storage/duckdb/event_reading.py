@@ -133,6 +133,6 @@ class _Where:
         begins_at = self._bind(begin)
         number = "try_cast(split_part(behind, ']', 1) as double)"
         return (
-            f"case when contains(traits, {begins_at}) then len(list_filter(string_split(traits, {begins_at})[2:],"
-            f" lambda behind: {number} {op} {wanted})) > 0 else false end"
+            f"case when contains(traits, {begins_at}) then len(list_filter(string_split(traits,"
+            f" {begins_at})[2:], lambda behind: {number} {op} {wanted})) > 0 else false end"
         )

@@ -6,7 +6,7 @@ of a column without reading it.
 """
 
 import enum
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -42,7 +42,7 @@ class Volumes(enum.Enum):
 class Measures:
     """Columns of parts and groups, for the aggregates asked for."""
 
-    def __init__(self, volumes: Volumes, aggregates: Iterable[str]) -> None:
+    def __init__(self, volumes: Volumes, aggregates: Sequence[str]) -> None:
         self._volumes = volumes
         self._extremes = not {"min", "max"}.isdisjoint(aggregates)
         self._totals = not {"avg", "sum"}.isdisjoint(aggregates)

@@ -29,7 +29,8 @@ from meteragent.storage.delivery import (
 )
 from meteragent.storage.event_row import TraitKey
 from meteragent.storage.recurring import Recurring
-from meteragent.storage.sqlite.answer import one, rows
+from meteragent.storage.sqlite import numbering
+from meteragent.storage.sqlite.answer import one
 
 MOST_SERIES = 200_000
 MOST_ATTRIBUTES = 65_000
@@ -148,9 +149,14 @@ class Staged:
         entries = self._known.rows_of_series.find(part, samples)
         if entries is None:
             found = list(map(self._known.series.get(part, {}).get, series_keys(samples)))
-            entries = [
-                entry or self._find_series(part, series_key(sample), hour)
+            unknown = {
+                series_key(sample): hour
                 for entry, sample, hour in zip(found, samples, hours, strict=True)
+                if entry is None
+            }
+            made = self._find_series(part, unknown) if unknown else {}
+            entries = [
+                entry or made[series_key(sample)] for entry, sample in zip(found, samples, strict=True)
             ]
             self.rows.append((self._known.rows_of_series, part, samples, entries))
         return entries
@@ -160,52 +166,38 @@ class Staged:
         entries = self._known.rows_of_attributes.find(None, samples)
         if entries is None:
             keys = attributes_keys(samples)
-            entries = [
-                entry or self._find_attributes(key, hour)
-                for entry, key, hour in zip(map(self._known.attributes.get, keys), keys, hours, strict=True)
-            ]
+            found = list(map(self._known.attributes.get, keys))
+            unknown = {
+                key: hour for entry, key, hour in zip(found, keys, hours, strict=True) if entry is None
+            }
+            if unknown:
+                self._find_attributes(unknown)
+            entries = [entry or self.attributes[key] for entry, key in zip(found, keys, strict=True)]
             self.rows.append((self._known.rows_of_attributes, None, samples, entries))
         return entries
 
-    def _find_series(self, part: Part, key: SeriesKey, hour: int) -> Entry:
+    def _find_series(self, part: Part, unknown: dict[SeriesKey, int]) -> dict[SeriesKey, Entry]:
+        """Entries for these as a part brings them, with the hours in which new ones begin."""
         entries = self.series.setdefault(part, {})
-        entry = entries.get(key)
-        if entry is None:
+        wanted = {key: hour for key, hour in unknown.items() if key not in entries}
+        for key, (number, newest) in numbering.series(self._connection, wanted).items():
             source, resource, meter = map(sys.intern, key)  # series share most of their text
-            found = rows(
-                self._connection,
-                "select id, last_hour from series where resource_id = ? and meter = ? and source = ?",
-                (resource, meter, source),
-            )
-            if not found:
-                found = rows(
-                    self._connection,
-                    "insert into series (resource_id, meter, source, last_hour) values (?, ?, ?, ?)"
-                    " returning id, last_hour",
-                    (resource, meter, source, hour),
-                )
-            number, newest = found[0]
-            entry = entries[source, resource, meter] = Entry(number, newest, None)
-        return entry
+            entries[source, resource, meter] = Entry(number, newest, None)
+        return entries
 
-    def _find_attributes(self, key: AttributesKey, hour: int) -> Entry:
-        entry = self.attributes.get(key)
-        if entry is None:
-            digest = hashlib.blake2b(msgspec.msgpack.encode(key), digest_size=16).digest()
-            found = rows(self._connection, "select id, last_hour from attributes where digest = ?", (digest,))
-            if not found:
-                found = rows(
-                    self._connection,
-                    "insert into attributes (digest, type, unit, project_id, user_id, user_name,"
-                    " project_name, metadata, last_hour) values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-                    " returning id, last_hour",
-                    (digest, *key[:-1], key[-1].decode(), hour),
-                )
-                self._added[found[0][0]] = key
-            kind = self._known.kinds.setdefault(key[:2], key[:2])
-            number, newest = found[0]
-            entry = self.attributes[key] = Entry(number, newest, kind)
-        return entry
+    def _find_attributes(self, unknown: dict[AttributesKey, int]) -> None:
+        """Have entries for these, with the hours in which new ones begin."""
+        wanted = {
+            hashlib.blake2b(msgspec.msgpack.encode(key), digest_size=16).digest(): (key, hour)
+            for key, hour in unknown.items()
+            if key not in self.attributes
+        }
+        found, added = numbering.attributes(self._connection, wanted)
+        self._added |= added
+        kinds = self._known.kinds
+        for digest, (number, newest) in found.items():
+            key = wanted[digest][0]
+            self.attributes[key] = Entry(number, newest, kinds.setdefault(key[:2], key[:2]))
 
     def use(self, stale: list[Stale], ignored: set[int]) -> None:
         """Write the newest hours of what the stored samples need, and where their series come from.
