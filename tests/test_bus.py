@@ -36,7 +36,10 @@ def test_each_example_is_a_url_of_a_bus(url: str) -> None:
         (f"http://u:{SECRET}@h/", "'http://' has no known scheme"),
         (f"ampq://u:{SECRET}@h/", "'ampq://' has no known scheme; allowed: .*; perhaps: amqp"),
         ("kafka://h", "'kafka://' has no known scheme"),
-        ("amqp://", "URL of a message bus, amqp: no host; allowed: amqp://user:password@host:5672/virtual_host"),
+        (
+            "amqp://",
+            "URL of a message bus, amqp: no host; allowed: amqp://user:password@host:5672/virtual_host",
+        ),
         (f"amqp://u:{SECRET}@/v", "no host"),
         (f"amqp://u:{SECRET}@h:99999/", "a port is no number from 1 to 65535"),
         (f"amqp://u:{SECRET}@h:-1/", "a port is no number from 1 to 65535"),

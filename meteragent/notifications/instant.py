@@ -10,6 +10,8 @@ from meteragent.errors import Rejected
 
 _EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
+_USUAL = (19, 26)
+"""Characters of the times that most services write, which Python reads itself, and faster."""
 _ALLOWED = "allowed is ISO 8601, as 2026-03-01T10:00:20.5Z; without a zone it is UTC"
 
 _TIME = re.compile(
@@ -39,6 +41,14 @@ def instant_of(told: Any) -> int:
 @lru_cache(1024)
 def _read(told: str) -> int:
     """Remembered, as the samples and events of a notification have its time."""
+    if len(told) in _USUAL and told[4] == told[7] == "-" and told[10] in " T" and told[13] == ":":
+        try:
+            moment = datetime.fromisoformat(told)
+        except ValueError:
+            pass
+        else:
+            if moment.tzinfo is None:
+                return (moment - _EPOCH) // _MICROSECOND
     found = _TIME.fullmatch(told)
     if found is None:
         raise Rejected(f"timestamp: {shown(told)} is no time; {_ALLOWED}")

@@ -63,3 +63,21 @@ def test_no_text_is_too_odd(text: str) -> None:
     """It is read or refused."""
     with suppress(Rejected):
         assert isinstance(instant_of(text), int)
+
+
+def outcome(text: str) -> int | None:
+    """The instant; None where it is refused."""
+    try:
+        return instant_of(text)
+    except Rejected:
+        return None
+
+
+@given(st.datetimes(), st.sampled_from("T "), st.integers(0, 25), st.characters())
+def test_the_usual_form_is_read_as_any_other(
+    moment: datetime, separator: str, place: int, other: str
+) -> None:
+    """Whatever character of it is another one; with Z behind it, it is not of the usual form any more."""
+    text = moment.isoformat(separator)
+    text = text[:place] + other + text[place + 1 :]
+    assert outcome(text) == outcome(f"{text}Z")

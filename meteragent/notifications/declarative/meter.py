@@ -73,9 +73,9 @@ class ForOne(MeterDefinition):
         self._fields = [(name, plain.get(name), field) for name, field in fields.items() if name != "type"]
 
     def samples(self, told: Told, problems: list[str]) -> Iterable[Sample]:
-        """One sample, which may lack what is not there; none where the notification says that it has no volume.
+        """One sample, which may lack what is not there; none where the notification has null for its volume.
 
-        Glance says so of an image that is still to be uploaded, and nothing is wrong with its definition then.
+        Glance says so of an image that is still to be uploaded, and its definition is right all the same.
         """
         document, values = told.document, dict(self._literals)
         for name, key, field in self._fields:

@@ -146,7 +146,7 @@ class Staged:
 
     def series_of(self, part: Part, samples: Sequence[Sample], hours: Sequence[int]) -> list[Entry]:
         """Of each sample the series as this part brings it, added where it is new."""
-        entries = self._known.rows_of_series.find(part, samples)
+        entries = None if part is None else self._known.rows_of_series.find(part, samples)
         if entries is None:
             found = list(map(self._known.series.get(part, {}).get, series_keys(samples)))
             unknown = {
@@ -158,12 +158,13 @@ class Staged:
             entries = [
                 entry or made[series_key(sample)] for entry, sample in zip(found, samples, strict=True)
             ]
-            self.rows.append((self._known.rows_of_series, part, samples, entries))
+            if part is not None:  # what was not polled hardly recurs
+                self.rows.append((self._known.rows_of_series, part, samples, entries))
         return entries
 
-    def attributes_of(self, samples: Sequence[Sample], hours: Sequence[int]) -> list[Entry]:
+    def attributes_of(self, part: Part, samples: Sequence[Sample], hours: Sequence[int]) -> list[Entry]:
         """Of each sample the attributes, added where they are new."""
-        entries = self._known.rows_of_attributes.find(None, samples)
+        entries = None if part is None else self._known.rows_of_attributes.find(None, samples)
         if entries is None:
             keys = attributes_keys(samples)
             found = list(map(self._known.attributes.get, keys))
@@ -173,7 +174,8 @@ class Staged:
             if unknown:
                 self._find_attributes(unknown)
             entries = [entry or self.attributes[key] for entry, key in zip(found, keys, strict=True)]
-            self.rows.append((self._known.rows_of_attributes, None, samples, entries))
+            if part is not None:
+                self.rows.append((self._known.rows_of_attributes, None, samples, entries))
         return entries
 
     def _find_series(self, part: Part, unknown: dict[SeriesKey, int]) -> dict[SeriesKey, Entry]:

@@ -42,7 +42,7 @@ def series(connection: apsw.Connection, wanted: Mapping[SeriesKey, int]) -> dict
     whole = []
     for key in wanted:
         if "\0" in "".join(key):  # at which SQLite's JSON ends a text
-            found |= {key: row for row in rows(connection, _ONE_SERIES, key)}
+            found.update((key, row) for row in rows(connection, _ONE_SERIES, key))
         else:
             whole.append(key)
     for keys in _parts(whole, ASKED):

@@ -226,7 +226,7 @@ class Recorder:
             # a poll has one instant for all
             hours = _of_each(times, HOUR)
             series = staged.series_of(part, samples, hours)
-            attributes = staged.attributes_of(samples, hours)
+            attributes = staged.attributes_of(part, samples, hours)
             stale += (
                 (index, hour, part, one, other)
                 for index, hour, one, other in zip(indices, hours, series, attributes, strict=True)
