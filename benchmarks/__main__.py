@@ -1,4 +1,4 @@
-"""All measurements, one after the other: ``python -m benchmarks [NAME ...]``, some seventy minutes."""
+"""All measurements, one after the other: ``python -m benchmarks [NAME ...]``, some two hours."""
 
 import subprocess
 import sys
@@ -18,6 +18,9 @@ NAMES = (
     "reload",
     "backup",
     "full_disk",
+    "bus",
+    "bus_crash",
+    "bus_edges",
 )
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.crash import Victim, configure
-from benchmarks.verdict import _lines, rows
+from benchmarks.verdict import rows, unbalanced
 from meteragent.clock import SECOND, iso
 from meteragent.control.client import asked
 from meteragent.errors import MeteragentError
@@ -227,7 +227,7 @@ def _judge(state: Path, configuration: Configuration, faults: list[str]) -> dict
         ]
     for name in UNTOUCHED:
         faults += [f"{name} was not polled at {start}" for start, _ in missed.get(name, [])]
-    faults += _values(store) + _lines(state / "journal.db") + _files(state, configuration.lived)
+    faults += _values(store) + unbalanced(state / "journal.db") + _files(state, configuration.lived)
     late = [
         (began - tick) / 1000
         for began, tick in rows(store, "select min(began), tick from poll where polling_source in (?, ?)"

@@ -59,7 +59,7 @@ def judge(
     for source, ticks in polls.items():
         lost_ticks += _grid(source, sorted(ticks), missed.get(source, []), interval * SECOND, faults)
         lost_ticks += _samples(store, source, ticks, resources, meters, faults)
-    faults.extend(_lines(journal))
+    faults.extend(unbalanced(journal))
     faults.extend(_file(folder / "samples.jsonl", store))
     counted = rows(store, "select count(*) from sample_view")[0][0]
     return {"faults": faults, "samples": counted, "ticks": sum(map(len, polls.values())), "lost": lost_ticks}
@@ -126,10 +126,13 @@ def _samples(
     return lost
 
 
-def _lines(journal: Path) -> list[str]:
-    """The lines of account add up."""
+def unbalanced(journal: Path) -> list[str]:
+    """A fault for each line of account that does not add up."""
     faults = []
     account = dict(rows(journal, "select name, value from account"))
+    told = [account[f"messages {part}"] for part in ("converted", "ignored", "quarantined", "discarded")]
+    if account["messages received"] != sum(told):
+        faults.append(f"messages do not balance: {account}")
     if account["read"] != account["journaled"] + account["refused"] + account["discarded"]:
         faults.append(f"samples do not balance: {account}")
     parts = (

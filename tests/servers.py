@@ -172,6 +172,11 @@ class RabbitMQ(Server):
         )
         (self.folder / "enabled_plugins").write_text("[].\n")
         (self.folder / "environment").write_text("")
+        # of all that is installed only itself: a third of its start is looking through the rest
+        plugins = self.folder / "plugins"
+        plugins.mkdir()
+        for own in (PROGRAM.resolve().parent.parent / "plugins").glob("rabbit-*"):
+            (plugins / own.name).symlink_to(own)
 
     def _command(self) -> list[str]:
         return [str(PROGRAM)]
@@ -184,6 +189,7 @@ class RabbitMQ(Server):
             "RABBITMQ_CONFIG_FILE": f"{folder}/rabbitmq.conf",
             "RABBITMQ_ADVANCED_CONFIG_FILE": f"{folder}/advanced.config",
             "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/enabled_plugins",
+            "RABBITMQ_PLUGINS_DIR": f"{folder}/plugins",
             "RABBITMQ_MNESIA_BASE": f"{folder}/mnesia",
             "RABBITMQ_LOG_BASE": f"{folder}/log",
             "RABBITMQ_PID_FILE": f"{folder}/pid",
@@ -269,6 +275,23 @@ def eventually(told: Callable[[], Any], seconds: float = 15.0) -> Any:
 def rabbitmq() -> Iterator[RabbitMQ]:
     """A broker for tests that do it no harm; each uses queues and exchanges of its own."""
     server = RabbitMQ()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """What the broker to which harm is done is known by."""
+    return Certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(scope="session")
+def harmed(certificate: Certificate) -> Iterator[RabbitMQ]:
+    """A broker that tests may harm, and that is impatient; each leaves it running."""
+    server = RabbitMQ(consumer_timeout=1.0, tls=certificate)
     try:
         server.start()
         yield server

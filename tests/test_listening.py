@@ -41,6 +41,8 @@ class Site:
         (folder / "meters.d").mkdir()
         self.define(METERS)
         (folder / "polling.yaml").write_text("sources: []\n")
+        with opened(broker.url()) as channel:  # as the service does to which it belongs
+            channel.exchange_declare(f"x{self.topic}", "topic", durable=False, auto_delete=False)
 
     def define(self, meters: str) -> None:
         """Have other definitions of meters."""

@@ -10,6 +10,7 @@ from typing import Any
 import amqp
 
 from benchmarks.bus_agent import configure, ready, stored
+from benchmarks.bus_crash import Begun
 from benchmarks.bus_notifications import MIXED, payload
 from benchmarks.bus_publisher import Destination
 from benchmarks.bus_verdict import account
@@ -63,11 +64,11 @@ def send(server: RabbitMQ, name: str, durable: bool, notifications: Sequence[Sen
     assert done.returncode == 0, done.stderr
 
 
-def listening(folder: Path, server: RabbitMQ, name: str) -> Victim:
+def listening(begun: Begun, folder: Path, server: RabbitMQ, name: str) -> Victim:
     """An agent that listens to the exchange and the topic of that name."""
     options = f"exchanges = {name}\ntopics = {name}\npriorities = info,error,sample"
     config = configure(folder, server.url("rabbit"), options)
-    return Victim(folder, config, folder / "state")
+    return begun.agent(folder, config)
 
 
 def made(destination: Destination) -> bool:
@@ -97,16 +98,18 @@ def judge(folder: Path, agent: Victim) -> None:
 
 
 def test_what_a_service_sends_to_durable_queues_is_stored(tmp_path: Path, rabbitmq: RabbitMQ) -> None:
-    """The agent has made exchange and queues, with amqp_durable_queues the service finds them as it wants."""
+    """The agent has made the queues; with amqp_durable_queues the service finds and binds them."""
     need(PYTHON)
-    agent = listening(tmp_path, rabbitmq, "oslo-durable")
     destination = Destination(rabbitmq.url(), queue="oslo-durable.info")
-    eventually(lambda: made(destination))
-    send(rabbitmq, "oslo-durable", True, SENT)
-    judge(tmp_path, agent)
+    with Begun() as begun:
+        agent = listening(begun, tmp_path, rabbitmq, "oslo-durable")
+        eventually(lambda: made(destination))
+        send(rabbitmq, "oslo-durable", True, SENT)
+        judge(tmp_path, agent)
 
 
 def test_what_a_service_sends_as_it_is_installed_is_stored(tmp_path: Path, rabbitmq: RabbitMQ) -> None:
     """Without amqp_durable_queues it makes other queues than the agent would, which listens to them."""
     send(rabbitmq, "oslo-transient", False, SENT)
-    judge(tmp_path, listening(tmp_path, rabbitmq, "oslo-transient"))
+    with Begun() as begun:
+        judge(tmp_path, listening(begun, tmp_path, rabbitmq, "oslo-transient"))

@@ -27,7 +27,8 @@ class Place:
     def __init__(self, url: str) -> None:
         self.url, self.exchange, self.topic = url, f"x{uuid4().hex}", f"t{uuid4().hex}"
         self._connection = bus.connect(url)
-        declare(self._connection, Bindings((self.exchange,), (self.topic,), ("info", "error", "sample")))
+        own = (self.exchange,)
+        declare(self._connection, Bindings(own, (self.topic,), ("info", "error", "sample"), own=own))
 
     @property
     def arguments(self) -> list[str]:

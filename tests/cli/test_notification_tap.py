@@ -31,7 +31,8 @@ class Taps:
         self.server, self.folder, self.exchange = server, folder, f"x{uuid4().hex}"
         self.topic = f"t{uuid4().hex}"
         self.connection = bus.connect(server.url())
-        declare(self.connection, Bindings((self.exchange,), (self.topic,), ("info",)))
+        own = (self.exchange,)
+        declare(self.connection, Bindings(own, (self.topic,), ("info",), own=own))
         self.config = folder / "meteragent.conf"
         self.config.write_text(
             f"[notification]\nmessaging_urls = {server.url()}\nexchanges = nix, {self.exchange}\n"

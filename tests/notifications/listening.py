@@ -72,10 +72,10 @@ class Partly(Unavailable):
 
 
 def own_bindings(queue_type: str = "durable", exchanges: int = 1) -> Bindings:
-    """Queues and exchanges that no other test knows."""
+    """Queues and exchanges that no other test knows; the exchanges are made with the queues."""
     name = uuid.uuid4().hex[:12]
     names = tuple(f"x{number}-{name}" for number in range(exchanges))
-    return Bindings(names, (f"t-{name}",), ("info", "sample"), queue_type)
+    return Bindings(names, (f"t-{name}",), ("info", "sample"), queue_type, own=names)
 
 
 @contextlib.contextmanager

@@ -269,7 +269,7 @@ def test_what_keeps_it_from_its_bus_is_told_once(
     kept = Kept()
     with listening(url.format(port=rabbitmq.port), own_bindings(), kept.take) as listener:
         eventually(lambda: reason in listener.trouble)
-        time.sleep(0.7)
+        time.sleep(0.35)  # in which it tries twice
         assert reason in listener.trouble
     errors = [each.getMessage() for each in caplog.records if each.name.startswith("meteragent")]
     assert len(errors) == 1

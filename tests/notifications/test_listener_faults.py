@@ -26,21 +26,10 @@ from tests.proxy import Proxy
 from tests.servers import Certificate, RabbitMQ, eventually
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    """What the broker is known by."""
-    return Certificate(tmp_path_factory.mktemp("certificate"))
-
-
-@pytest.fixture(scope="module")
-def broker(certificate: Certificate) -> Iterator[RabbitMQ]:
+@pytest.fixture
+def broker(harmed: RabbitMQ) -> RabbitMQ:
     """A broker to which harm is done."""
-    server = RabbitMQ(consumer_timeout=2.0, tls=certificate)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
+    return harmed
 
 
 @pytest.fixture
@@ -154,7 +143,7 @@ def test_messages_are_held_at_a_broker_for_longer_than_its_patience(broker: Rabb
         ready(listener)
         send(broker.url(), bindings, numbered(100))
         eventually(lambda: listener.trouble)
-        time.sleep(2.6)
+        time.sleep(1.8)
         assert listener.connections == 1
         assert listener.pending == 0
         kept.unavailable = None

@@ -109,17 +109,6 @@ def place(rabbitmq: RabbitMQ, tmp_path: Path) -> Iterator[Bus]:
     made.close()
 
 
-@pytest.fixture(scope="module")
-def harmed() -> Iterator[RabbitMQ]:
-    """A broker that tests may harm; each leaves it as it was."""
-    server = RabbitMQ()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-
-
 @pytest.fixture
 def own(harmed: RabbitMQ, tmp_path: Path) -> Iterator[Bus]:
     """A topic at that broker."""
@@ -327,17 +316,22 @@ def test_a_wrong_password_is_told_without_it(place: Bus) -> None:
 
 
 def test_an_idle_connection_is_kept_alive(place: Bus, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By signs of life of its own, which the broker asks for."""
+    """By signs of life of its own, which the broker asks for; one without any from the broker is given up."""
     monkeypatch.setattr(link, "HEARTBEAT", 1.0)
     monkeypatch.setattr(sender, "HEARTBEAT", 1.0)
     publisher = place.publisher(port=proxy.port)
     publish(publisher, samples(1))
-    time.sleep(3.5)
+    hung = Proxy(place.server.port).start()
+    try:
+        other = place.publisher(port=hung.port)
+        publish(other, samples(1))
+        hung.hold()
+        time.sleep(3.5)
+        assert other._sender._link is None
+    finally:
+        hung.stop()
     publish(publisher, samples(1))
     assert proxy.accepted == 1
-    proxy.hold()
-    eventually(lambda: publisher._sender._link is None)
-    proxy.release()
 
 
 def test_a_broker_that_is_killed_loses_nothing_that_it_confirmed(own: Bus) -> None:
