@@ -236,13 +236,14 @@ class Agent:
                 f"journal {self._path} was removed or replaced while in use; start the agent again"
             )
 
-    def _check(self) -> None:
+    def _check(self, share: float) -> None:
         """See whether anything would be accepted.
 
+        :param share: of the journal that has to be free besides
         :raises Unavailable: when it would not
         """
         self._check_journal()
-        self._journal.check()
+        self._journal.check(share)
 
     def _miss(self, missed: Missed) -> None:
         """Journal a run of ticks that were not polled."""

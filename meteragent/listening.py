@@ -15,7 +15,7 @@ from meteragent.notifications import handlers, options
 from meteragent.notifications.bindings import Bindings
 from meteragent.notifications.converter import Converter
 from meteragent.notifications.dispatcher import Dispatcher
-from meteragent.notifications.intake import Accept, Intake, Replays
+from meteragent.notifications.intake import Accept, Check, Intake, Replays
 from meteragent.notifications.listener import Listener, Terms
 
 _OPTIONS = (
@@ -44,7 +44,7 @@ class Listening(msgspec.Struct, frozen=True):
         """By label all that a listener is made of."""
         return {label: (url, self.bindings, self.terms) for label, url in self.urls.items()}
 
-    def intake(self, accept: Accept, check: Callable[[], None], replays: Replays) -> Intake:
+    def intake(self, accept: Accept, check: Check, replays: Replays) -> Intake:
         """What all listeners give their messages to."""
         return Intake(self.converter, accept, check, replays)
 

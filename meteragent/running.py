@@ -23,7 +23,7 @@ from meteragent.seat import Seat
 from meteragent.self_metering import SelfMetering
 
 if TYPE_CHECKING:
-    from meteragent.notifications.intake import Accept, Intake
+    from meteragent.notifications.intake import Accept, Check, Intake
     from meteragent.notifications.listener import Listener
 
 LOG = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class Running:
         clock: Clock,
         metering: SelfMetering,
         accept: "Accept",
-        check: Callable[[], None],
+        check: "Check",
         miss: Callable[[Missed], None],
     ) -> None:
         self._journal, self._agent, self._clock, self._metering = journal, agent, clock, metering

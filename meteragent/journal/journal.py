@@ -51,6 +51,10 @@ OPTS = [
 """Group ``[journal]``."""
 
 
+FREE = 4 << 20
+"""Bytes that have to be free at the most before a source that was held begins again."""
+
+
 class Settings(msgspec.Struct, frozen=True):
     """The options, as plain numbers of bytes."""
 
@@ -190,13 +194,14 @@ class Journal:
                 listener(journaled)
         return accepted
 
-    def check(self) -> None:
+    def check(self, share: float = 0.0) -> None:
         """See whether a batch would be accepted, were it small.
 
+        :param share: of the journal that has to be free besides, up to ``FREE`` bytes
         :raises Unavailable: when it would not
         """
         with self._file.lock:
-            self._admit(0, 0)
+            self._admit(min(int(self._settings.max_size * share), FREE), 0)
             with schema.explained(self._file.path):
                 self._admit_aside(self._file.connection, 0)
 

@@ -25,6 +25,9 @@ _UNWRITABLE = (ValueError, TypeError, OverflowError, RecursionError)
 """What is raised about a batch that cannot be written."""
 
 
+Check = Callable[[float], None]
+AGAIN = 1 / 8
+"""Share of the journal that has to be free before messages are taken again."""
 Replays = Callable[[int, int], list[Entry]]
 """Messages in quarantine that are to be converted again: those behind a number, so many of them."""
 
@@ -53,12 +56,13 @@ class Intake:
         self,
         converter: Converter,
         accept: Accept,
-        check: Callable[[], None],
+        check: Check,
         replays: Replays,
         pause: float = REPLAY_PAUSE,
     ) -> None:
         """
-        :param check: raises Unavailable when nothing would be accepted
+        :param check: raises Unavailable when nothing would be accepted, or while that share of the journal is
+            not free
         :param pause: seconds between two looks for them
         """
         self._converter, self._accept, self._check, self._replays = converter, accept, check, replays
@@ -71,7 +75,7 @@ class Intake:
     def take(self, messages: Sequence[Message]) -> None:
         """Take messages in: when this returns, what became of each is on disk.
 
-        Of none it is only looked whether any would be taken.
+        Of none it is only looked whether any would be taken, and not only few.
 
         :raises Held: when not all are taken now, with how many of the first were
         """
@@ -79,7 +83,7 @@ class Intake:
         with self._lock:
             try:
                 self._check_running()
-                self._check()
+                self._check(0.0 if messages else AGAIN)
                 while taken < len(messages):
                     self._check_running()
                     taken += self._take(messages[taken:] if taken else messages)

@@ -153,6 +153,24 @@ def test_a_full_quarantine_holds_messages_and_lets_replays_out(tmp_path: Path) -
     journal.close()
 
 
+def test_a_share_of_the_journal_that_is_to_be_free_can_be_asked_for(tmp_path: Path) -> None:
+    """Who was held does not begin again for a moment only."""
+    journal = Journal(tmp_path / "journal.db", Settings(reserve=1 << 16, max_size=4000))
+    row = journal.join("store", "hold", 0)
+    while journal.status().size < 3600:
+        journal.append(batch(3))
+    journal.check()
+    with pytest.raises(Unavailable, match="journal full"):
+        journal.check(1 / 8)
+    for number in range(1, journal.last + 1):
+        read = journal.read(number - 1)
+        assert read is not None
+        journal.positions.move("store", read.batch, {"delivered": 3}, {})
+    assert row.sequence == journal.last
+    journal.check(1 / 8)
+    journal.close()
+
+
 def test_whether_anything_is_accepted_can_be_asked(tmp_path: Path) -> None:
     """Without journaling anything."""
     journal = Journal(
