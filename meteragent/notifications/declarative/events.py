@@ -36,6 +36,8 @@ REMEMBERED = 4096
 PRIORITIES = ("info", "error")
 """Of which notifications events are made."""
 
+Step = tuple[str, Kind, Callable[[Any], Any], Callable[[Any], str | int | float]]
+"""Name and type of a trait, how its value is found, and how it is made of that type."""
 _written = msgspec.msgpack.Encoder().encode
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1), timedelta(microseconds=1)
 _EARLIEST = (datetime.min - _EPOCH) // _MICROSECOND
@@ -72,17 +74,17 @@ class DeclarativeEvents(Handler):
             self._definitions.append(catch_all())
         self.event_types = tuple(definition.event_types.expression for definition in self._definitions)
         self._kept = frozenset(priority.lower() for priority in store_raw)
-        self._known: dict[str, EventDefinition | None] = {}
+        self._known: dict[str, list[Step] | None] = {}
 
     def convert(self, notification: Notification, problems: list[str]) -> Sequence[Event]:
         """The event, or none."""
         event_type = notification.event_type
-        definition = self._definition_of(event_type)
-        if definition is None:
+        steps = self._steps_of(event_type)
+        if steps is None:
             return ()
         raw = self._raw(notification, problems)
         try:
-            return (_event(_unicode(event_type), notification, definition.traits, raw, problems),)
+            return (_event(_unicode(event_type), notification, steps, raw, problems),)
         except Rejected as error:
             problems.append(Refused(f"event {_unicode(event_type)}: refused: {error}"))
             return ()
@@ -99,15 +101,16 @@ class DeclarativeEvents(Handler):
             return {}
         return notification.document
 
-    def _definition_of(self, event_type: str) -> EventDefinition | None:
+    def _steps_of(self, event_type: str) -> "list[Step] | None":
         try:
             return self._known[event_type]
         except KeyError:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
             found = next((each for each in self._definitions if each.event_types.match(event_type)), None)
-            self._known[event_type] = found
-            return found
+            steps = None if found is None else [*map(_step, found.traits)]
+            self._known[event_type] = steps
+            return steps
 
 
 class Events(DeclarativeEvents):
@@ -139,7 +142,7 @@ class Events(DeclarativeEvents):
 def _event(
     event_type: str,
     notification: Notification,
-    definitions: Iterable[TraitDefinition],
+    steps: Iterable[Step],
     raw: dict[str, Any],
     problems: list[str],
 ) -> Event:
@@ -153,14 +156,16 @@ def _event(
         raise Rejected("message_id: missing")
     generated = _instant(metadata.get("timestamp"))
     traits = []
-    for definition in definitions:
-        kind, name = definition.kind, definition.name
+    for name, kind, first, convert in steps:
         try:
-            value = definition.field.first(document)
+            value = first(document)
+            if type(value) is str and kind == TEXT and len(value) <= LONGEST_TRAIT and value.isascii():
+                traits.append(Trait(name, TEXT, value))  # as most are
+                continue
             # nova says '' for a time that is not yet
             if value is None or (value == "" and kind != TEXT):
                 continue
-            converted = _CONVERT[kind](value)
+            converted = convert(value)
         except Rejected as error:
             raise Rejected(f"trait {name}: {error}") from None
         except Exception as error:  # boundary: a trait plugin is code of others, and so is what it makes
@@ -171,6 +176,11 @@ def _event(
             continue
         traits.append(Trait(name, kind, converted))
     return Event(as_text(message_id), event_type, generated, traits, raw)
+
+
+def _step(definition: TraitDefinition) -> Step:
+    """All that is needed of it for each notification."""
+    return definition.name, definition.kind, definition.field.first, _CONVERT[definition.kind]
 
 
 def _beyond(value: int | float) -> str:
