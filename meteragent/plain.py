@@ -7,7 +7,12 @@ from typing import Any
 _USER = r"[^/:\s]*+:"
 _BEFORE = re.compile(rf"(?://|(?<![^\s'\"(\[{{,;=])[A-Za-z][A-Za-z0-9+.-]*+:/?){_USER}")
 """What stands before a password in a word; the slashes of a URL may have been forgotten."""
-_WITH_SPACES = re.compile(rf"(//{_USER})(?!\*\*\*@)[^/]*@")
+_PORT = r"\d{1,5}(?![^/?#\s])"
+_WITH_SPACES = re.compile(
+    rf"(//{_USER})(?!\*\*\*@)[^/]*@"
+    # with slashes, too, unless it is more likely that a host and its port stand before them
+    rf"|(//(?!\[){_USER})(?!\*\*\*@|{_PORT}|/)(?:[^/\n]|/(?!/))*@"
+)
 
 
 def printable(text: str) -> str:
@@ -36,7 +41,7 @@ def without_password(url: str) -> str:
     """
     if "@" not in url:
         return url
-    return _WITH_SPACES.sub(r"\1***@", re.sub(r"\S+", _word_without_password, url))
+    return _WITH_SPACES.sub(r"\1\2***@", re.sub(r"\S+", _word_without_password, url))
 
 
 def _word_without_password(word: re.Match[str]) -> str:

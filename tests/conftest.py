@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 from meteragent.cli.app import NAME
+from tests.servers import brokers as brokers
 from tests.servers import certificate as certificate
 from tests.servers import harmed as harmed
 from tests.servers import rabbitmq as rabbitmq

@@ -61,7 +61,15 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
+        self.begin()
+        self.wait()
+
+    def begin(self) -> None:
+        """Let it start."""
         self._group = self._begin(self._command(), self._environment())
+
+    def wait(self) -> None:
+        """Wait until it answers."""
         end = time.monotonic() + STARTING
         while not self._answers():
             assert time.monotonic() < end, f"it does not start: {self.output()[-2000:]}"
@@ -272,14 +280,28 @@ def eventually(told: Callable[[], Any], seconds: float = 15.0) -> Any:
 
 
 @pytest.fixture(scope="session")
-def rabbitmq() -> Iterator[RabbitMQ]:
-    """A broker for tests that do it no harm; each uses queues and exchanges of its own."""
-    server = RabbitMQ()
+def brokers(request: pytest.FixtureRequest, certificate: Certificate) -> Iterator[dict[str, RabbitMQ]]:
+    """All that tests ask for, by the names of their fixtures, begun together, since each takes seconds."""
+    asked = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    made: dict[str, RabbitMQ] = {}
     try:
-        server.start()
-        yield server
+        if "rabbitmq" in asked:
+            made["rabbitmq"] = RabbitMQ()
+        if "harmed" in asked:
+            made["harmed"] = RabbitMQ(consumer_timeout=1.0, tls=certificate)
+        for server in made.values():
+            server.begin()
+        yield made
     finally:
-        server.stop()
+        for server in made.values():
+            server.stop()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(brokers: dict[str, RabbitMQ]) -> RabbitMQ:
+    """A broker for tests that do it no harm; each uses queues and exchanges of its own."""
+    brokers["rabbitmq"].wait()
+    return brokers["rabbitmq"]
 
 
 @pytest.fixture(scope="session")
@@ -289,14 +311,10 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 
 @pytest.fixture(scope="session")
-def harmed(certificate: Certificate) -> Iterator[RabbitMQ]:
+def harmed(brokers: dict[str, RabbitMQ]) -> RabbitMQ:
     """A broker that tests may harm, and that is impatient; each leaves it running."""
-    server = RabbitMQ(consumer_timeout=1.0, tls=certificate)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
+    brokers["harmed"].wait()
+    return brokers["harmed"]
 
 
 @pytest.fixture(scope="session")

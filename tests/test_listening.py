@@ -17,9 +17,7 @@ from meteragent.journal.quarantine import Quarantine
 from meteragent.storage.base import Query
 from meteragent.storage.event_query import EventQuery
 from tests.notifications.listening import opened
-from tests.servers import RabbitMQ, eventually, rabbitmq
-
-__all__ = ["rabbitmq"]
+from tests.servers import RabbitMQ, eventually
 
 METERS = """\
 metric:

@@ -46,8 +46,12 @@ class Terms(msgspec.Struct, frozen=True):
     tls: TLS = TLS()
     name: str = "meteragent"
     """What the broker shows of this connection."""
+    reconnects: tuple[float, float] = (0.1, 30.0)
+    """Seconds until a bus that is lost is looked for first, and between two such tries in the end."""
+    retries: tuple[float, float] = (0.5, 30.0)
+    """The same until what is not taken in is tried again."""
     looks: tuple[float, float] = (10.0, 600.0)
-    """Seconds until exchanges that are missing are looked for first, and between two such looks in the end.
+    """The same until it is looked which exchanges have come.
 
     A broker logs an error for each that it does not find.
     """
@@ -78,11 +82,11 @@ class Listener:
         bindings.check()
         self._url, self._bindings, self._terms, self._monotonic = url, bindings, terms, monotonic
         rng = rng or random.Random()
-        self._backoff = Backoff(0.1, 30.0, rng)
+        self._backoff = Backoff(*terms.reconnects, rng)
         self.label = bus.label(url)
         """The URL as it is shown."""
-        batch = (terms.batch_size, terms.batch_timeout)
-        self.reception = Reception(take, batch, terms.ahead, self.label, rng, monotonic)
+        batch, retry = (terms.batch_size, terms.batch_timeout), Backoff(*terms.retries, rng)
+        self.reception = Reception(take, batch, terms.ahead, self.label, retry, monotonic)
         self.lookout = Lookout(self._connected, bindings, terms.looks, self.label, rng)
         self.connections = 0
         """Those on which it could listen so far."""

@@ -23,7 +23,8 @@ LOG = logging.getLogger(__name__)
 class Lookout:
     """Those that are there are bound, too: one that was deleted and made anew has lost its bindings.
 
-    Life: constructed, then for each connection of its listener ``begin`` and ``end``. Nothing waits for a look.
+    Life: constructed, then for each connection of its listener ``begin`` and ``end``; nothing waits for a
+    look.
     """
 
     def __init__(

@@ -104,8 +104,9 @@ NOTIFICATION_OPTS = [
             "openstack",
         ],
         help="Exchanges that the services send their notifications to, separated by commas: the "
-        "control_exchange of each. Every queue is bound to all of them; one that is missing is made, of "
-        "the kind that queue_type says.",
+        "control_exchange of each. Every queue is bound to all of them. One that is missing is not made, but "
+        "looked for again, after 10 seconds at first and 10 minutes in the end, and bound when its service "
+        "has made it. Only ceilometer, to which agents send, is made, of the kind that queue_type says.",
     ),
     cfg.ListOpt(
         "priorities",
@@ -120,10 +121,10 @@ NOTIFICATION_OPTS = [
             ("quorum", "outlives its broker, and is kept by several of a cluster"),
             ("transient", "ends with its broker"),
         ],
-        help="What queues and exchanges that are missing are made as. It must be as the services make them, "
-        "durable where their amqp_durable_queues is true, quorum where their rabbit_quorum_queue is, too, "
-        "and transient otherwise: a service that finds another kind cannot send. What exists is used as it "
-        "is.",
+        help="What queues that are missing are made as, and the exchange ceilometer. It must be as the "
+        "services make their queues, durable where their amqp_durable_queues is true, quorum where their "
+        "rabbit_quorum_queue is, too, and transient otherwise: a service that finds a queue of another kind "
+        "cannot notify. What exists is used as it is.",
     ),
     cfg.IntOpt(
         "batch_size",

@@ -4,7 +4,6 @@ Apart from the listener, which has and loses connections.
 """
 
 import logging
-import random
 import time
 from collections.abc import Callable
 from typing import Any
@@ -24,11 +23,11 @@ LARGEST = 16 << 20
 """Bytes of messages that are taken in together, unless a single one is larger."""
 PROBE = 10
 """Messages with which it is tried whether they are taken in again."""
-KEPT = 600.0
+KEPT = 30.0
 """Seconds for which those are kept here while they are not.
 
-Returned each time, they would soon be given up: a quorum queue drops what was returned twenty times. It is
-well below the half hour in which a broker wants to see an acknowledgement.
+Returned at each try, they would soon be given up: a quorum queue drops what was returned twenty times. It is
+well below the time in which a broker wants to see an acknowledgement, a minute where that is set very short.
 """
 
 
@@ -48,12 +47,12 @@ class Reception:
         batch: tuple[int, float],
         ahead: int,
         label: str,
-        rng: random.Random,
+        retry: Backoff,
         monotonic: Callable[[], float],
     ) -> None:
         (self._size, self._timeout), self._ahead, self._label = batch, ahead, label
         self._size = min(self._size, ahead)  # else it would never become full
-        self._monotonic, self._retry = monotonic, Backoff(0.5, 30.0, rng)
+        self._monotonic, self._retry = monotonic, retry
         self._taker = Taker(take, label)
         self._incoming: Subscription | None = None
         self._handful = Handful(None, 0.0)

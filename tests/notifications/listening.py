@@ -15,7 +15,9 @@ from meteragent.notifications.listener import Listener, Terms
 from meteragent.notifications.taker import Take
 from tests.servers import eventually
 
-QUICK = Terms(batch_size=50, batch_timeout=0.05, heartbeat=2)
+QUICK = Terms(
+    batch_size=50, batch_timeout=0.05, heartbeat=2, reconnects=(0.05, 0.4), retries=(0.25, 0.5)
+)  # fmt: skip
 
 
 class Kept:

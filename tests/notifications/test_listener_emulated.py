@@ -42,8 +42,8 @@ def publish(url: str, bindings: Bindings, bodies: Iterable[bytes], queue: int = 
     bus.close(connection)
 
 
-def test_messages_are_taken_and_forgotten(url: str) -> None:
-    """Each once, with its headers, from each queue."""
+def test_messages_are_taken_and_forgotten_and_those_in_hand_at_the_end_go_back(url: str) -> None:
+    """Each is taken once, with its headers, from each queue; what went back is taken by the next listener."""
     kept, bindings = Kept(), own_bindings()
     with listening(url, bindings, kept.take) as listener:
         ready(listener)
@@ -54,10 +54,18 @@ def test_messages_are_taken_and_forgotten(url: str) -> None:
     assert set(kept.bodies) == {b'{"a": "\xc3\xbc"}', *numbered(19), b"other"}
     assert {message.routing_key for message in kept.messages} == set(bindings.queues)
     assert kept.messages[0].content_type == "application/json"
-    with listening(url, bindings, kept.take) as listener:
-        ready(listener)
-        time.sleep(0.3)
+    patient = Listener(url, bindings, Terms(batch_size=100, batch_timeout=30.0), kept.take)
+    patient.start()
+    ready(patient)
+    publish(url, bindings, numbered(10))
+    eventually(lambda: patient.pending >= 10)
+    patient.stop()
+    assert patient.wait_for_end(5)
+    assert patient.received == 10
     assert len(kept.messages) == 21
+    with listening(url, bindings, kept.take):
+        eventually(lambda: len(kept.messages) == 31)
+    assert sorted(kept.bodies[21:]) == numbered(10)
 
 
 def test_what_is_not_taken_comes_again(url: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -73,23 +81,6 @@ def test_what_is_not_taken_comes_again(url: str, capfd: pytest.CaptureFixture[st
         kept.wait_for(20)
     assert len(kept.messages) == 20
     assert capfd.readouterr() == ("", "")
-
-
-def test_what_is_in_hand_at_the_end_goes_back(url: str) -> None:
-    """The next listener takes it."""
-    kept, bindings = Kept(), own_bindings()
-    patient = Terms(batch_size=100, batch_timeout=30.0)
-    listener = Listener(url, bindings, patient, kept.take)
-    listener.start()
-    ready(listener)
-    publish(url, bindings, numbered(10))
-    eventually(lambda: listener.pending == 10)
-    listener.stop()
-    assert listener.wait_for_end(5)
-    assert kept.messages == []
-    with listening(url, bindings, kept.take):
-        kept.wait_for(10)
-    assert len(kept.messages) == 10
 
 
 def test_a_lost_redis_is_found_again(redis_server: Redis, caplog: pytest.LogCaptureFixture) -> None:
@@ -128,7 +119,7 @@ def test_what_keeps_it_from_its_bus_is_told(
     """In one line, once, without the password."""
     with listening(url.format(port=redis_server.port), own_bindings(), Kept().take) as listener:
         troubled(listener, reason)
-        time.sleep(0.3)
+        time.sleep(0.2)
     told = [each for each in caplog.records if each.name.startswith("meteragent")]
     assert len(told) == 1
     assert told[0].exc_info is None

@@ -326,24 +326,12 @@ def test_an_idle_connection_is_kept_alive(place: Bus, proxy: Proxy, monkeypatch:
         other = place.publisher(port=hung.port)
         publish(other, samples(1))
         hung.hold()
-        time.sleep(3.5)
+        time.sleep(3.1)  # a broker waits for 2 to 3 heartbeats
         assert other._sender._link is None
     finally:
         hung.stop()
     publish(publisher, samples(1))
     assert proxy.accepted == 1
-
-
-def test_a_broker_that_is_killed_loses_nothing_that_it_confirmed(own: Bus) -> None:
-    """What was not confirmed is sent again; the queue outlives the broker."""
-    publisher = own.publisher()
-    publish(publisher, samples(700))
-    own.server.kill()
-    assert refusal(lambda: publish(publisher, samples(5))).startswith("127.0.0.1:")
-    own.server.start()
-    own.connect()
-    publish(publisher, samples(5))
-    assert len(own.arrived().samples) == 705
 
 
 def test_a_frozen_broker_is_not_waited_for_without_end(own: Bus) -> None:
