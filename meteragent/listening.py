@@ -17,6 +17,7 @@ from meteragent.notifications.converter import Converter
 from meteragent.notifications.dispatcher import Dispatcher
 from meteragent.notifications.intake import Accept, Check, Intake, Replays
 from meteragent.notifications.listener import Listener, Terms
+from meteragent.plugins.catalog import NOTIFICATION, TRAIT, find
 
 _OPTIONS = (
     *(("event", opt.dest) for opt in options.EVENT_OPTS),
@@ -70,11 +71,24 @@ def read(settings: Settings) -> Listening:
         told.batch_size, told.batch_timeout, told.prefetch or 0, int(told.heartbeat), tls,
         f"meteragent {settings.host}",
     )  # fmt: skip
+    made_of = _made_of(settings)  # first: what is changed meanwhile is seen at the next reload
     dispatcher = Dispatcher(handlers.installed(conf), conf.sample_source)
-    return Listening(
-        {bus.label(url): url for url in told.messaging_urls}, bindings, terms,
-        Converter(dispatcher, timeout=told.conversion_timeout), _made_of(settings),
-    )  # fmt: skip
+    converter = Converter(dispatcher, timeout=told.conversion_timeout)
+    return Listening(_labelled(settings), bindings, terms, converter, made_of)
+
+
+def _labelled(settings: Settings) -> dict[str, str]:
+    """The URLs by what is shown of them.
+
+    :raises ConfigError: when two that are not the same look the same
+    """
+    urls: dict[str, str] = {}
+    for url in settings.conf.notification.messaging_urls:
+        label = bus.label(url)
+        if urls.setdefault(label, url) != url:
+            told = f"{label} is named twice, with different passwords or options; one of them is enough"
+            raise settings.error("notification", "messaging_urls", told)
+    return urls
 
 
 def _explained(settings: Settings, option: str, check: Callable[..., None], *values: Any) -> None:
@@ -89,4 +103,5 @@ def _made_of(settings: Settings) -> tuple[Any, ...]:
     values: Sequence[Any] = [
         (settings.conf if group == "DEFAULT" else settings.conf[group])[name] for group, name in _OPTIONS
     ]
-    return handlers.documents(settings.conf), values, settings.others
+    plugins = [each for kind in (NOTIFICATION, TRAIT) for each in find(kind)]
+    return handlers.documents(settings.conf), values, settings.others, plugins

@@ -23,6 +23,7 @@ from meteragent.seat import Seat
 from meteragent.self_metering import SelfMetering
 
 if TYPE_CHECKING:
+    from meteragent.listening import Listening
     from meteragent.notifications.intake import Accept, Check, Intake
     from meteragent.notifications.listener import Listener
 
@@ -92,8 +93,8 @@ class Running:
         self._listeners: dict[str, Seat[Listener]] = {}
         self._intake: Intake | None = None
         """What all listeners give their messages to; there from the first one on."""
-        self._handing_over = threading.Lock()
-        self._listening: list[Sink] = []
+        self._offering = threading.Lock()
+        self._offered: list[Sink] = []
         self.head: list[Sink] = []
         """Sinks that hold, for which a source waits a little."""
 
@@ -116,7 +117,7 @@ class Running:
         """Give each sink its place in the journal; none publishes yet."""
         for name in plan.sinks:
             self._sinks[name] = Seat(f"sink {name}", self._sink(plan, name))
-            self._listen(added=self._sinks[name].runner)
+            self._offer_to(added=self._sinks[name].runner)
 
     def start_sinks(self) -> None:
         """Let the sinks publish.
@@ -145,6 +146,7 @@ class Running:
         :raises RuntimeError: when there are no threads for them
         """
         if plan.listening is not None:
+            self._convert_with(plan.listening)
             for label in plan.listening.urls:
                 self._listeners[label] = Seat(f"listener {label}", self._begin_listener(plan, label, None))
 
@@ -174,8 +176,8 @@ class Running:
         """Let what has changed be followed by what is to run now; where, unless nothing has to end for it."""
         name = f"{change.what} {change.name}"
         if change.what == "handlers":
-            if self._intake is not None and plan.listening is not None:
-                self._intake.change(plan.listening.converter)
+            if plan.listening is not None:
+                self._convert_with(plan.listening)
             return []
         if change.what == "listener":
             listener = self._listeners.setdefault(change.name, Seat(name))
@@ -246,26 +248,36 @@ class Running:
         del former  # what it held has gone back to the bus
         if plan.listening is None or label not in plan.listening.urls:
             return None
-        with self._handing_over:
-            if self._intake is None:
-                self._intake = plan.listening.intake(self._accept, self._check, self._journal.replays)
-                self._intake.start()
+        if self._intake is None:
+            return None  # the agent has ended before it could begin
         listener = plan.listening.listener(label, self._intake)
         listener.start()
         return listener
+
+    def _convert_with(self, listening: "Listening") -> None:
+        """Have the messages of all buses converted so from now on.
+
+        :raises RuntimeError: when there is no thread for the replays
+        """
+        if self._intake is not None:
+            self._intake.change(listening.converter)
+            return
+        intake = listening.intake(self._accept, self._check, self._journal.replays)
+        intake.start()
+        self._intake = intake
 
     def _begin_sink(self, plan: Plan, name: str, former: Sink | None) -> Sink | None:
         """A sink as a plan has it, from the position of the former, or its end."""
         if name not in plan.sinks:
             self._journal.leave(name)
-            self._listen(gone=former)
+            self._offer_to(gone=former)
             return None
         sink = self._sink(plan, name)
-        self._listen(added=sink, gone=former)
+        self._offer_to(added=sink, gone=former)
         try:
             sink.start()
         except RuntimeError:  # no more threads: another one is made, and nobody may wait for this one
-            self._listen(gone=sink)
+            self._offer_to(gone=sink)
             raise
         return sink
 
@@ -285,11 +297,11 @@ class Running:
             mode=definition.when_full, max_lag=definition.max_lag or half,
         )  # fmt: skip
 
-    def _listen(self, added: Sink | None = None, gone: Sink | None = None) -> None:
+    def _offer_to(self, added: Sink | None = None, gone: Sink | None = None) -> None:
         """Have the journal hand batches to the sinks that run."""
-        with self._handing_over:  # several sinks may be replaced at once
-            self._listening = [sink for sink in self._listening if sink is not gone]
+        with self._offering:  # several sinks may be replaced at once
+            self._offered = [sink for sink in self._offered if sink is not gone]
             if added is not None:
-                self._listening.append(added)
-            self._journal.listeners = [sink.offer for sink in self._listening]
-            self.head = [sink for sink in self._listening if sink.mode == "hold"]
+                self._offered.append(added)
+            self._journal.listeners = [sink.offer for sink in self._offered]
+            self.head = [sink for sink in self._offered if sink.mode == "hold"]

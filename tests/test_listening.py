@@ -188,15 +188,26 @@ def test_a_replay_after_the_definition_was_mended_adds_what_was_missing_and_noth
 
 
 def test_a_reload_adds_and_removes_listeners(site: Site) -> None:
-    """What waits at a bus meanwhile is taken in once it is listened to again."""
+    """What waits at a bus meanwhile is taken in once it is listened to again, as definitions are by then."""
     with running(site.settings(site.broker.url())) as agent:
         name = agent.status()["listeners"][0]["name"]
         assert agent.reload(site.settings()) == [f"reloaded: listener {name} removed"]
         assert not agent.status()["listeners"]
-        site.send(told("a", {"id": "r1", "disk": 20}))
-        assert agent.reload(site.settings(site.broker.url())) == [f"reloaded: listener {name} added"]
+        site.send(told("a", {"id": "r1", "disk": 20, "size": 7}))
+        site.define(METERS.replace("payload.disk", "payload.size"))
+        assert agent.reload(site.settings(site.broker.url())) == [
+            "reloaded: handlers of notifications added",
+            f"reloaded: listener {name} added",
+        ]
         eventually(settled(agent, 1))
-        assert stored(agent) == [("r1", 20)]
+        assert stored(agent) == [("r1", 7)]
+
+
+def test_two_urls_that_are_shown_alike_are_refused(site: Site) -> None:
+    """Else one of them would not be listened to, and nobody would know."""
+    with pytest.raises(ConfigError, match="named twice"):
+        Agent(site.settings("amqp://a:b@h/", "amqp://a:c@h/")).start()
+    assert site.settings("amqp://a:b@h/", "amqp://a:b@h/")
 
 
 def test_a_reload_with_a_bad_url_or_bad_definitions_changes_nothing(site: Site) -> None:

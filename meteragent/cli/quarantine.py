@@ -161,7 +161,15 @@ class QuarantineReplay(_Settle):
 
     def settle(self, quarantine: "Quarantine", numbers: list[int], by: str) -> int:
         """Mark them for the agent."""
-        return quarantine.replay(numbers, by)
+        samples = quarantine.replay(numbers, by)
+        if not self.settings().conf.notification.messaging_urls:
+            messages = sum(not quarantine.show(number).sink for number in numbers)
+            if messages:
+                self.program.hint(
+                    f"{messages} of them are messages, which an agent converts again only where [notification]"
+                    " messaging_urls names a bus"
+                )
+        return samples
 
 
 class QuarantineDiscard(_Settle):

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from meteragent.cli.arguments import moment
 from meteragent.cli.query import NUMBER, OPERATOR, listed
-from meteragent.event import DATETIME, FLOAT, INTEGER, NONE, TEXT
 
 if TYPE_CHECKING:
     from meteragent.storage.base import TraitKind
     from meteragent.storage.query import Condition, Value
 
-KINDS = {NONE: "none", TEXT: "text", INTEGER: "int", FLOAT: "float", DATETIME: "datetime"}
-"""The types of traits, as definitions of events name them."""
+KINDS = ("none", "text", "int", "float", "datetime")
+"""The types of traits by their numbers, as definitions of events name them; the module of events, which has
+names for these numbers, is not needed for help."""
 
-_WORDS = (NONE, TEXT)
-_NUMBERS = (INTEGER, FLOAT)
+_WORDS, _NUMBERS, _TIME = (0, 1), (2, 3), 4
 _CONDITION = re.compile(rf'\s*(?:"([^"]+)"|([^\s=<>!"]+))\s*({OPERATOR})\s*(.*?)\s*', re.DOTALL)
 
 
@@ -74,16 +73,16 @@ def _meant(wanted: Wanted, text: str, quoted: bool, kinds: "Iterable[int]") -> "
     if not quoted and wanted.op != "glob":
         if NUMBER.fullmatch(text) and (not kinds or {*_NUMBERS} & {*kinds}):
             found.append(_number(text))
-        elif DATETIME in kinds:
+        elif _TIME in kinds:
             try:
                 found.append(moment(text))
             except ArgumentTypeError as error:
-                if {*kinds} == {DATETIME}:
+                if {*kinds} == {_TIME}:
                     raise ArgumentTypeError(f"{wanted.name:.80} is a time: {error}") from None
     if {*_WORDS} & {*kinds} or (not kinds and not found):
         found.append(text)
     if not found:
-        named = ", ".join(KINDS[kind] for kind in KINDS if kind in kinds)
+        named = ", ".join(KINDS[kind] for kind in sorted(kinds))
         raise ArgumentTypeError(
             f"{wanted.name} {wanted.op} {text!r:.80}: traits of that name are of type {named},"
             " and this value is not"

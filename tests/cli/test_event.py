@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from meteragent.batch import Batch, Position
+from meteragent.cli.trait import KINDS
 from meteragent.clock import SECOND, Clock, instant
 from meteragent.control.questions import answered
 from meteragent.control.server import Server
-from meteragent.event import DATETIME, FLOAT, INTEGER, TEXT, Event, Trait
+from meteragent.event import DATETIME, FLOAT, INTEGER, NONE, TEXT, Event, Trait
 from meteragent.storage.sqlite.driver import SQLiteDriver
 from tests.cli.conftest import Program
 
@@ -290,3 +291,9 @@ def test_events_are_asked_of_the_agent_where_only_that_can_read_them(program: Pr
     assert len(program("trait", "list", "-f", "json").rows) == 12
     refused = program("event", "show", "none")
     assert (refused.code, refused.err.count("\n")) == (1, 1)
+
+
+def test_the_types_of_traits_are_called_as_events_number_them() -> None:
+    """The commands have the names only, so that help needs no more than that."""
+    assert [KINDS[number] for number in (NONE, TEXT, INTEGER, FLOAT, DATETIME)] == [*KINDS]
+    assert (KINDS[TEXT], KINDS[INTEGER], KINDS[DATETIME]) == ("text", "int", "datetime")

@@ -49,6 +49,47 @@ def ask(asker: Asker, timeout: float | None, *, one_moment: bool) -> None:
         question.rows(LONG, {})
 
 
+MIDDLING = (
+    "select count(*) from range(40000) as one, range(40000) as two where one.range % 7 = two.range % 11"
+)
+
+
+def closed_beneath(asker: Asker, folder: Path) -> threading.Timer:
+    """Has another user of the file find, in a moment, that something is wrong with it."""
+    other = Store(folder / "samples.duckdb", "512MB", 2, read_only=False)
+
+    def find() -> None:
+        assert asker.store._database is not None
+        asker.store._database.failed = True
+        with other.reading():
+            pass
+        other.close()
+
+    timer = threading.Timer(0.2, find)
+    timer.start()
+    return timer
+
+
+def test_a_question_whose_file_is_closed_beneath_it_is_asked_again(asker: Asker, folder: Path) -> None:
+    """Of the file as it is opened then; nobody has to know."""
+    expected = asker.ask(60).rows(MIDDLING, {})
+    opened = asker.store._database.opened if asker.store._database else 0
+    timer = closed_beneath(asker, folder)
+    assert asker.ask(60).rows(MIDDLING, {}) == expected
+    timer.join()
+    assert asker.store._database is not None
+    assert asker.store._database.opened == opened + 1
+
+
+def test_a_question_of_one_moment_tells_that_its_file_was_closed(asker: Asker, folder: Path) -> None:
+    """That moment is gone."""
+    timer = closed_beneath(asker, folder)
+    question = asker.ask(None)
+    with pytest.raises(Unavailable, match="was closed while it was asked"), question.of_one_moment():
+        question.rows(LONG, {})
+    timer.join()
+
+
 @pytest.mark.parametrize("one_moment", [False, True])
 def test_a_statement_ends_when_its_time_is_over(asker: Asker, one_moment: bool) -> None:
     """While it runs, and soon."""

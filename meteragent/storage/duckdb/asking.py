@@ -21,6 +21,10 @@ _LOOK = 0.1
 """Seconds between two looks whether an answer is still wanted."""
 
 
+class Shut(Unavailable):
+    """The file was closed beneath a question, as it is when something was wrong with it."""
+
+
 class Asker:
     """Begins questions, and interrupts those that run."""
 
@@ -46,15 +50,18 @@ class Question:
     def __init__(self, asker: Asker, timeout: float | None) -> None:
         self._asker, self._timeout, self._interruptions = asker, timeout, asker.interruptions
         self._until = math.inf if timeout is None else time.monotonic() + timeout
+        self._in_a_moment = False
 
     @contextlib.contextmanager
     def of_one_moment(self) -> Iterator[None]:
         """What is asked within is answered of one state of the store."""
         with self._asker.store.reading() as connection:
             connection.begin()
+            self._in_a_moment = True
             try:
                 yield
             finally:
+                self._in_a_moment = False
                 _roll_back(connection)
 
     def rows(self, sql: str, bound: Mapping[str, Any]) -> list[tuple[Any, ...]]:
@@ -77,6 +84,16 @@ class Question:
     ) -> T:
         places = set(_PLACE.findall(sql))
         values = {name: value for name, value in bound.items() if name in places}
+        try:
+            return self._once(sql, values, fetch)
+        except Shut:
+            if self._in_a_moment:
+                raise
+            return self._once(sql, values, fetch)  # of the file as it is now, or why it cannot be opened
+
+    def _once(
+        self, sql: str, values: Mapping[str, Any], fetch: Callable[[duckdb.DuckDBPyConnection], T]
+    ) -> T:
         with self.reading() as connection, self._limited(connection):
             return _in_thread(connection, lambda: fetch(connection.execute(sql, values)), self._given_up)
 
@@ -94,7 +111,7 @@ class Question:
                 yield connection
             except duckdb.InterruptException:
                 self._check()
-                raise Unavailable(f"storage {self._asker.store.path}: the query was interrupted") from None
+                raise Shut(f"storage {self._asker.store.path}: was closed while it was asked") from None
             finally:
                 self._asker.running = False
             self._check()
