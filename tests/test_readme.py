@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def test_the_tour_works_as_written(tmp_path: Path) -> None:
     """While `make run` goes on, each command ends well and prints something, in the order of the page."""
-    (tmp_path / "etc").symlink_to(ROOT / "etc")
+    for name in ("etc", "doc"):
+        (tmp_path / name).symlink_to(ROOT / name)
     typed = re.findall(r"^    \$ (.+)$", (ROOT / "README.rst").read_text(), re.M)
     tour = [shlex.split(line) for line in typed if line.startswith("meteragent")]
     assert len(tour) >= 13
