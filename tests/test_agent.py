@@ -216,7 +216,8 @@ def test_a_publisher_that_is_not_installed_lists_those_that_are(configure: Confi
         pipeline="{sources: [{name: a, meters: ['*'], sinks: [s]}],"
         " sinks: [{name: s, publishers: ['stroage:']}]}"
     )
-    with pytest.raises(ConfigError, match=r"'stroage' is not installed; installed: file, null, store"):
+    told = "'stroage' is not installed; installed: file, notifier, null, store"
+    with pytest.raises(ConfigError, match=told):
         Agent(settings).start()
 
 

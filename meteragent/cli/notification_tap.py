@@ -35,7 +35,10 @@ class NotificationTap(Command):
         parser = super().get_parser(prog_name)
         add_url(parser)
         parser.add_argument(
-            "--event-type", metavar="GLOB", help="only notifications whose event type matches"
+            "--event-type",
+            metavar="GLOB",
+            help="only notifications of this event type, and those that are refused; * is any text, ? a "
+            "character, and a bracket is itself",
         )
         parser.add_argument("--limit", metavar="NUMBER", type=at_least_one, help="end after so many")
         parser.add_argument(
@@ -66,7 +69,7 @@ class NotificationTap(Command):
             shown = 0
             for message in tap.messages(parsed_args.stop_after):
                 row = _row(dispatcher, message)
-                if parsed_args.event_type is None or fnmatchcase(row["event_type"], parsed_args.event_type):
+                if _is_wanted(row, parsed_args.event_type):
                     self._show(parsed_args.format, row)
                     shown += 1
                 if shown == parsed_args.limit:
@@ -94,6 +97,13 @@ class NotificationTap(Command):
     def _write(self, line: str) -> None:
         self.app.stdout.write(f"{line.rstrip()}\n")
         self.app.stdout.flush()
+
+
+def _is_wanted(row: dict[str, Any], event_type: str | None) -> bool:
+    """What is refused has no event type, and might be of any."""
+    if event_type is None or row["result"] == "refused":
+        return True
+    return fnmatchcase(row["event_type"], event_type.replace("[", "[[]"))
 
 
 def _line(row: dict[str, Any], problem: str) -> str:

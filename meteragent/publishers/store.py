@@ -4,7 +4,7 @@ import logging
 
 from meteragent.batch import Batch, Position, Published
 from meteragent.clock import SECOND, Clock
-from meteragent.errors import Unavailable
+from meteragent.errors import MeteragentError
 from meteragent.publishers.base import Publisher
 from meteragent.storage.base import StorageDriver
 
@@ -42,10 +42,13 @@ class StorePublisher(Publisher):
     def _expire(self, before: int) -> None:
         try:
             gone = self._driver.expire(before)
-        except Unavailable as error:  # the batch is recorded; what is too old can go an hour later
-            LOG.warning("samples that are too old stay for now: %s", error)
+        except MeteragentError as error:  # the batch is recorded; what is too old can go an hour later
+            LOG.warning("samples and events that are too old stay for now: %s", error)
         else:
-            LOG.info("%d samples were older than the retention of %g s", gone, self._retention)
+            LOG.info(
+                "%d samples, and the events of the same time, were older than the retention of %g s",
+                gone, self._retention,
+            )  # fmt: skip
 
     def close(self) -> None:
         """Close the store."""

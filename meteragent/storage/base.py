@@ -176,7 +176,11 @@ class StorageDriver(ABC):
 
     @abstractmethod
     def events(self, query: EventQuery, limit: int, after: tuple[int, ...] | None = None) -> EventPage:
-        """Events, newest first, at most ``limit``, going on behind ``after``."""
+        """Events, newest first, at most ``limit``, going on behind ``after``.
+
+        A page ends earlier, too, with the event by which its traits and notifications reach
+        ``event_row.PAGE_BYTES``.
+        """
 
     @abstractmethod
     def event_types(self) -> list[str]:

@@ -20,6 +20,8 @@ from meteragent.plugins.reason import one_line, shortened, valid
 from meteragent.storage.query import Value
 from meteragent.typed import known
 
+PAGE_BYTES = 16 << 20
+"""A page of events ends with the one by which the JSON of traits and notifications has so many bytes."""
 HOUR = 3600 * SECOND
 """Microseconds in an hour, by which is told when a trait was there last."""
 EventRow = tuple[int, str, str, str, str | None]
@@ -159,7 +161,8 @@ def _rows(events: Sequence[Event]) -> list[EventRow]:
         raise ValueError("its time is beyond 64 bits")
     for text in ("".join(row[1] for row in rows), "".join({row[2] for row in rows})):
         text.encode()
-    if any(",null]" in row[3] for row in rows):
+    odd = (each.traits for each, row in zip(events, rows, strict=True) if ",null]" in row[3])
+    if not all(map(_can_be_kept, chain.from_iterable(odd))):  # else it stands in a text
         raise ValueError("a number is not finite")
     return rows
 

@@ -12,6 +12,7 @@ from meteragent.batch import Batch
 from meteragent.errors import QueryError, QueryTimeout
 from meteragent.event import DATETIME, FLOAT, INTEGER, NONE, TEXT, Event, Trait
 from meteragent.storage.base import EventQuery, StorageDriver, TraitKind
+from meteragent.storage.event_row import PAGE_BYTES
 from meteragent.storage.query import Condition
 from meteragent.testing import storage_oracle as oracle
 from meteragent.testing.storage_drawn import MANY
@@ -28,7 +29,7 @@ from meteragent.testing.storage_given import (
     at,
 )
 
-_WORDS = st.sampled_from(("active", "Active", "act*", 'a"b', "512", "["))
+_WORDS = st.sampled_from(("active", "Active", "act*", 'a"b', "512", "[", "act\0ive", "act\0*"))
 _VALUES = st.sampled_from((512, 512.0, 0, 2**63, 2.5, NOON))
 _NAMES = st.sampled_from(("state", "memory_mb", "at", 'o"dd', "none"))
 _FEW_TRAITS = st.lists(
@@ -119,6 +120,39 @@ class FindContract(StorageCase):
         assert driver.events(EventQuery(), 2).after is None
         assert driver.events(EventQuery(), 1).after is not None
         assert driver.events(EventQuery(), 0).events == []
+
+    @pytest.mark.parametrize("pattern", ["a*c", "a?*", "a\0*", "a\0[c"])
+    def test_a_text_does_not_end_at_a_nul(self, driver: StorageDriver, pattern: str) -> None:
+        """Neither what is looked for nor where."""
+        Writer(driver).events(
+            an_event(event_type="a\0[c", traits=[Trait("n", TEXT, "a\0[c")]),
+            an_event(event_type="a", traits=[]),
+        )
+        by_type, by_trait = EventQuery(pattern), EventQuery(traits=(Condition("n", "glob", pattern),))
+        assert [[each.event_type for each in all_events(driver, query)] for query in (by_type, by_trait)] == [
+            ["a\0[c"],
+            ["a\0[c"],
+        ]
+
+    @pytest.mark.parametrize("raw", [True, False])
+    def test_a_page_ends_where_it_is_large(self, driver: StorageDriver, raw: bool) -> None:
+        """However many events it may have; each event comes once, and the last page says that it is."""
+        record, text = Writer(driver), "ü" * (PAGE_BYTES // 6)
+        content: dict[str, Any] = {"raw": {"a": text}} if raw else {"traits": [Trait("a", TEXT, text)]}
+        given = [an_event(message_id=f"m{n}", generated=NOON - n * HOUR, **content) for n in range(7)]
+        for each in given:
+            record.events(each)
+        pages = [driver.events(EventQuery(raw=raw), 100)]
+        while pages[-1].after is not None:
+            pages.append(driver.events(EventQuery(raw=raw), 100, pages[-1].after))
+        assert [[each.message_id for each in page.events] for page in pages] == [
+            ["m0", "m1", "m2"],
+            ["m3", "m4", "m5"],
+            ["m6"],
+        ]
+        record.events(an_event(message_id="alone", event_type="large", traits=[Trait("a", TEXT, text * 7)]))
+        page = driver.events(EventQuery("large"), 2)
+        assert (len(page.events), page.after) == (1, None)
 
     def test_types_and_traits_are__told(self, driver: StorageDriver) -> None:
         """By name; a trait that came with several types has a row for each."""

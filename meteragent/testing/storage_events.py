@@ -86,6 +86,12 @@ class OnceContract(StorageCase):
         assert _told(all_events(driver)) == _told([an_event(), an_event(message_id="two")])
         assert [each.name for each in driver.traits()] == ["at", "memory_mb", "state"]
 
+    def test_events_of_one_instant_stay_in_their_order(self, driver: StorageDriver) -> None:
+        """Whatever comes twice among them."""
+        given = [an_event(message_id=each) for each in ("b", "c", "b", "a", "c", "d")]
+        Writer(driver).events(*given)
+        assert [each.message_id for each in all_events(driver)] == ["b", "c", "a", "d"]
+
     @pytest.mark.parametrize(
         ("field", "value"), [("message_id", "two"), ("generated", NOON + 1), ("event_type", "other")]
     )
@@ -159,6 +165,7 @@ class HostileContract(StorageCase):
             ({"traits": [Trait("n", INTEGER, each) for each in (2**64 - 1, -(2**63), 0)]}, None),
             ({"traits": [Trait("\0", TEXT, "\0'\"]\\\x7f\u2028"), Trait("", NONE, "")]}, None),
             ({"traits": [Trait("n" * 1000, TEXT, "v" * 1_000_000)] * 3}, None),
+            ({"traits": [Trait("json", TEXT, text) for text in ("[0,null]", '["a",2,null]]')]}, None),
             ({"message_id": "", "event_type": "\0"}, None),
             ({"message_id": "i" * 100_000, "event_type": "t" * 100_000}, None),
             ({"generated": -(2**63)}, None),

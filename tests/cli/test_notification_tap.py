@@ -129,22 +129,32 @@ def test_a_table_comes_line_by_line(taps: Taps) -> None:
 
 
 def test_only_some_event_types_are_shown(taps: Taps) -> None:
-    """By a pattern; the limit counts those that are shown."""
+    """By a pattern, and what is refused; the limit counts those that are shown, brackets are themselves."""
     tap = taps.start("--event-type", "image.*", "--limit", "1", "-f", "json")
     for event_type in ("door.open", "image.upload", "image.delete"):
         taps.send({**UPLOAD, "event_type": event_type})
     taps.send(b"x")
     out, _ = tap.communicate(timeout=20)
     assert [json.loads(line)["event_type"] for line in out.splitlines()] == ["image.upload"]
+    tap = taps.start("--event-type", "image.[a]", "--limit", "2", "-f", "json")
+    for message in ({**UPLOAD, "event_type": "image.a"}, b"x", {**UPLOAD, "event_type": "image.[a]"}):
+        taps.send(message)
+    out, _ = tap.communicate(timeout=20)
+    told = [json.loads(line) for line in out.splitlines()]
+    assert [(each["event_type"], each["result"]) for each in told] == [
+        ("", "refused"),
+        ("image.[a]", "converted"),
+    ]
 
 
 def test_it_ends_when_told_to(taps: Taps, rabbitmq: RabbitMQ) -> None:
     """By Ctrl-C or after a time, with 0 and without a word; nothing of it is left at the broker."""
     tap = taps.start()
+    assert tap.stdout is not None
+    assert tap.stdout.readline().startswith("time ")  # which is written after the hint
     tap.send_signal(signal.SIGINT)
     out, err = tap.communicate(timeout=10)
-    assert (tap.returncode, err) == (0, "")
-    assert out.startswith("time ")
+    assert (tap.returncode, out, err) == (0, "", "")
     tap = taps.start("--stop-after", "0.5")
     assert (tap.wait(10), tap.communicate()[1]) == (0, "")
     tap = taps.start()

@@ -68,7 +68,7 @@ strange = nowhere:Strange
 
 HANDLERS = (
     "events", "http_request", "http_response", "ipmi_current", "ipmi_fan", "ipmi_temperature", "ipmi_voltage",
-    "meters", "polled",
+    "meters", "polled", "received_events",
 )  # fmt: skip
 
 
@@ -103,6 +103,7 @@ def test_every_plugin_is_listed_with_its_state(
             f"trait:{name}": ("installed", "meteragent") for name in ("bitfield", "map", "split", "timedelta")
         },
         "publisher:file": ("installed", "meteragent"),
+        "publisher:notifier": ("installed", "meteragent"),
         "publisher:null": ("disabled", "meteragent"),
         "publisher:store": ("installed", "meteragent"),
         "publisher:strange": ("installed", "elsewhere"),

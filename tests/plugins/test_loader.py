@@ -203,7 +203,7 @@ def test_loads_the_one_the_config_names() -> None:
 def test_names_what_is_installed_when_it_is_not() -> None:
     """A misspelt name is told with those there are."""
     with pytest.raises(
-        ConfigError, match=r"publisher 'stroe' is not installed; installed: file, null, store"
+        ConfigError, match=r"publisher 'stroe' is not installed; installed: file, notifier, null, store"
     ):
         load_one(PUBLISHER, "stroe", {})
     with pytest.raises(ConfigError, match=r"discovery 'static' is disabled by \[plugins\] disable"):

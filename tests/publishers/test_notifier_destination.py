@@ -116,7 +116,9 @@ def test_without_a_host_the_bus_that_the_agent_listens_on_is_meant(tmp_path: Pat
         ("notifier://bus", True),
         ("notifier://x,bus:5672/?topic=else", True),  # events would come again
         ("notifier://bus?topic=else&event_topic=else", False),
-        ("notifier://bus?exchange=else", False),
+        ("notifier://bus?exchange=else", True),  # queues are called the same, and would be bound to it
+        ("notifier://bus:5671", True),
+        ("notifier://BUS?tls=true", True),
         ("notifier://bus/v", False),
         ("notifier://bus:5673", False),
     ],
@@ -128,3 +130,14 @@ def test_an_agent_does_not_publish_to_itself(tmp_path: Path, url: str, refused: 
         assert refusal(url, conf).startswith("this agent would read what it publishes, for ever")
     else:
         destination(url, conf)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "LocalHost:5671"])
+@pytest.mark.parametrize("listened", ["amqp://localhost", "amqps://127.0.0.1", "rabbit://x,[::1]:5672"])
+def test_this_machine_is_known_by_its_names(tmp_path: Path, host: str, listened: str) -> None:
+    """An agent that listens there does not publish there, whichever port it uses."""
+    conf = configured(tmp_path, f"messaging_urls = {listened}")
+    told = refusal(f"notifier://{host}", conf)
+    assert told.startswith("this agent would read what it publishes, for ever")
+    assert told.endswith("publish to another bus or topic")
+    destination("notifier://localhost:5673", conf)

@@ -13,7 +13,7 @@ from meteragent import bus
 from meteragent.batch import Batch, Published
 from meteragent.clock import instant
 from meteragent.config import load
-from meteragent.errors import Unavailable
+from meteragent.errors import ConfigError, Unavailable
 from meteragent.event import Event, Trait
 from meteragent.notifications.dispatcher import Conversion, Dispatcher
 from meteragent.notifications.envelope import unpack
@@ -26,7 +26,7 @@ from meteragent.publishers.notifier.publisher import NotifierPublisher
 from meteragent.publishers.notifier.sender import Sender
 from meteragent.sample import Sample, accepted
 from tests.proxy import Proxy
-from tests.servers import RabbitMQ, eventually
+from tests.servers import Certificate, RabbitMQ, eventually
 
 AT = instant("2026-03-01T10:00:00Z")
 
@@ -213,6 +213,58 @@ def test_an_event_that_cannot_be_sent_is_named(place: Bus, caplog: pytest.LogCap
     publish(place.publisher(), [], event(1), Event("bad", "t", AT, [], deep))
     assert place.arrived().events == [event(1)]
     assert "1 of 2 events cannot be sent; event bad of type t: cannot be sent: nested deeper" in caplog.text
+
+
+def test_an_event_that_cannot_be_sent_is_named_once(
+    place: Bus, proxy: Proxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However often its batch is tried."""
+    deep: dict[str, Any] = {}
+    for _ in range(97):
+        deep = {"a": deep}
+    publisher = place.publisher("timeout=0.3", port=proxy.port)
+    bad = Event("bad", "t", AT, [], deep)
+    publish(publisher, samples(1))
+    proxy.hold()
+    refusal(lambda: publish(publisher, [], event(1), bad))
+    proxy.cut()
+    proxy.release()
+    assert caplog.text.count("cannot be sent") == 0
+    publish(publisher, [], event(1), bad)
+    assert caplog.text.count("1 of 2 events cannot be sent") == 1
+
+
+def test_a_slow_line_takes_as_long_as_it_takes(place: Bus, proxy: Proxy) -> None:
+    """What is sent at once may take longer than the time for an answer, as long as something is confirmed."""
+    publisher = place.publisher("timeout=1.5", port=proxy.port)
+    publish(publisher, samples(1))
+    place.arrived()
+    proxy.delay = 0.2
+    large = samples(36, resource_metadata={"a": "x" * 60_000})
+    began = time.monotonic()
+    assert publish(publisher, large).delivered == 36
+    assert time.monotonic() - began > 2 * 1.5
+    proxy.delay = 0.0
+    assert len(place.arrived().samples) == 36
+
+
+def test_tls_files_are_looked_at_when_it_is_made(tmp_path: Path, certificate: Certificate) -> None:
+    """Only where TLS is spoken; one that goes later is waited for."""
+    file, authority = tmp_path / "meteragent.conf", tmp_path / "ca.pem"
+    file.write_text(f"[notification]\ntls_ca_file = {authority}\n")
+    conf = load([str(file)], state_dir=str(tmp_path)).conf
+    NotifierPublisher("notifier://u:pw@127.0.0.1:1", conf, "h").close()
+    url = "notifier://u:pw@127.0.0.1:1?tls=true"
+    told = "publisher 'notifier://.*tls_ca_file = .*: no such file"
+    with pytest.raises(ConfigError, match=told) as caught:
+        NotifierPublisher(url, conf, "h")
+    assert "pw" not in str(caught.value)
+    authority.write_text(certificate.ca.read_text())
+    publisher = NotifierPublisher(url, conf, "h")
+    authority.unlink()
+    with pytest.raises(Unavailable, match=r"tls_ca_file = .*: no such file"):
+        publish(publisher, samples(1))
+    publisher.close()
 
 
 def test_queues_that_exist_are_used_as_they_are(place: Bus) -> None:

@@ -1,9 +1,12 @@
 """``store:`` hands over to the driver, and lets old samples go."""
 
+import logging
 from pathlib import Path
 
+import pytest
+
 from meteragent.batch import Batch, Position, Published
-from meteragent.errors import Unavailable
+from meteragent.errors import ConfigError, MeteragentError, Rejected, Unavailable
 from meteragent.publishers.store import EXPIRE_EVERY, StorePublisher
 from meteragent.sample import Sample, accepted
 from meteragent.storage.base import Query
@@ -45,17 +48,20 @@ class Reluctant(SQLiteDriver):
     """Records, and cannot expire."""
 
     tries = 0
+    why: type[MeteragentError] = Unavailable
 
     def expire(self, before: int) -> int:
         """Fail."""
         self.tries += 1
-        raise Unavailable(f"locked before {before}")
+        raise self.why(f"locked before {before}")
 
 
-def test_an_expiry_that_fails_does_not_hold_up_batches(tmp_path: Path) -> None:
+@pytest.mark.parametrize("why", [Unavailable, Rejected, ConfigError])
+def test_an_expiry_that_fails_does_not_hold_up_batches(tmp_path: Path, why: type[MeteragentError]) -> None:
     """It is tried again an hour later."""
     clock = FakeClock()
     driver = Reluctant("sqlite:///s.db", tmp_path, clock=clock)
+    driver.why = why
     publisher = StorePublisher(driver, 24 * HOUR, clock)
     for sequence in (1, 2):
         assert publisher.publish(batch(clock), Position("a", "e", "s", sequence)).delivered == 1
@@ -65,3 +71,16 @@ def test_an_expiry_that_fails_does_not_hold_up_batches(tmp_path: Path) -> None:
     publisher.publish(batch(clock), Position("a", "e", "s", 3))
     assert driver.tries == 2
     publisher.close()
+
+
+def test_what_went_is_told_with_its_events(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Samples are counted, events of the same time are named."""
+    clock = FakeClock()
+    publisher = StorePublisher(SQLiteDriver("sqlite:///s.db", tmp_path, clock=clock), HOUR, clock)
+    publisher.publish(batch(clock), Position("a", "e", "s", 1))
+    clock.advance(3 * HOUR)
+    with caplog.at_level(logging.INFO):
+        publisher.publish(batch(clock), Position("a", "e", "s", 2))
+    publisher.close()
+    told = "1 samples, and the events of the same time, were older than the retention of 3600 s"
+    assert told in caplog.text

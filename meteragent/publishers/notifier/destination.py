@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from meteragent.bus import label
-from meteragent.bus_url import Place, parsed
+from meteragent.bus_url import Address, Place, parsed
 from meteragent.documents import shown
 from meteragent.errors import ConfigError
 from meteragent.notifications.bindings import Bindings
@@ -24,6 +24,8 @@ LONGEST_NAME = 200
 
 _DRIVERS = ("rabbit", "amqp")
 _POLICIES = ("default", "drop", "queue")
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+"""Names of this machine that are known to be one."""
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _OPTIONS = (
     "topic", "event_topic", "exchange", "driver", "tls", "ssl", "timeout", "policy", "max_queue_length",
@@ -163,19 +165,27 @@ def _check_ancestors(options: dict[str, list[str]]) -> None:
 
 
 def _check_circle(found: Destination, conf: Any) -> None:
-    """See that the agent does not listen to what it publishes: each sample would come again for ever."""
+    """See that the agent does not listen to what it publishes: each sample would come again for ever.
+
+    Whatever the exchange: the queues are called the same, and are bound to the one that is published to.
+    """
     ours, listened = parsed(found.url), conf.notification
     heard = {f"{topic}.{priority}" for topic in listened.topics for priority in listened.priorities}
     both = heard.intersection(found.bindings.queues)
-    if not both or found.exchange not in listened.exchanges:
-        return
-    if any(_same_bus(ours, parsed(url)) for url in listened.messaging_urls):
+    if both and any(_same_bus(ours, parsed(url)) for url in listened.messaging_urls):
         raise ConfigError(
             f"this agent would read what it publishes, for ever: it listens to {', '.join(sorted(both))} "
-            "there ([notification] topics); publish to another bus, topic or exchange"
+            "there ([notification] topics); publish to another bus or topic"
         )
 
 
 def _same_bus(one: Place, other: Place) -> bool:
-    hosts, others = ({(each.host, each.port) for each in place.addresses} for place in (one, other))
+    """As far as names tell: an alias of a host is another host, but for those of this machine."""
+    hosts, others = (set(map(_host, place.addresses)) for place in (one, other))
     return not hosts.isdisjoint(others) and (one.path or "/") == (other.path or "/")
+
+
+def _host(address: Address) -> tuple[str, int]:
+    """Of a broker, which has two ports, one of them for TLS."""
+    host = address.host.lower().rstrip(".")
+    return "localhost" if host in _LOCAL else host, 5672 if address.port == 5671 else address.port

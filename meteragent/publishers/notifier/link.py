@@ -46,12 +46,14 @@ class Link:
     ) -> None:
         """
         :param bindings: queues that are made where they are missing
-        :param timeout: seconds for what is sent at once to be confirmed
+        :param timeout: seconds that may pass without progress: until more can be sent or is confirmed
         :raises Unavailable: when no broker lets us in, or the queues cannot be had
         """
         self._exchange, self._timeout = exchange, timeout
         self._blocked = False
         self._sent = 0
+        self._until = 0.0
+        """When the time without progress is over."""
         self._waiting: dict[int, str] = {}
         """By number in this channel the routing keys of those that are not confirmed."""
         self._returned: set[str] = set()
@@ -75,9 +77,7 @@ class Link:
     def is_alive(self) -> bool:
         """Whether it can still be used, as far as that is known here; gives a sign of life, too."""
         try:
-            while True:
-                self._take(0.0)
-        except TimeoutError:
+            self._look()
             return True
         except Exception:  # boundary: as above; it is made anew
             return False
@@ -92,12 +92,14 @@ class Link:
         if self._blocked:
             raise Unavailable(self._why_blocked())
         self._waiting, self._returned, self._refused = {}, set(), 0
-        end = time.monotonic() + self._timeout
+        self._go_on()
         try:
             for message in messages:
-                self._wait(end, lambda: self._blocked)
+                self._wait(lambda: self._blocked)
                 self._publish(message)
-            self._wait(end, lambda: bool(self._waiting))
+                self._go_on()
+                self._look()  # since over a slow line it takes long to send them all
+            self._wait(lambda: bool(self._waiting))
         except TimeoutError:
             if self._blocked:  # it is still told when that ends
                 raise Unavailable(self._why_blocked()) from None
@@ -137,19 +139,31 @@ class Link:
             prepared, exchange=self._exchange, routing_key=message.routing_key, mandatory=True
         )
 
-    def _wait(self, end: float, goes_on: Callable[[], bool]) -> None:
+    def _go_on(self) -> None:
+        """There is progress."""
+        self._until = time.monotonic() + self._timeout
+
+    def _wait(self, goes_on: Callable[[], bool]) -> None:
         """Take in what the broker tells while that goes on.
 
-        :raises TimeoutError: when it goes on for too long
+        :raises TimeoutError: when it goes on without progress for too long
         """
         while goes_on():
-            left = end - time.monotonic()
+            left = self._until - time.monotonic()
             if left <= 0:
                 raise TimeoutError
             try:
                 self._take(min(left, _LOOK))
             except TimeoutError:
                 continue
+
+    def _look(self) -> None:
+        """Take in what the broker has told until now."""
+        try:
+            while True:
+                self._take(0.0)
+        except TimeoutError:
+            return
 
     def _take(self, seconds: float) -> None:
         """Take in what the broker tells next, and give a sign of life when it is due.
@@ -173,7 +187,10 @@ class Link:
     def _settle(self, number: int, *, multiple: bool) -> int:
         """Take those that are meant from those that wait; how many they were."""
         numbers = [each for each in self._waiting if each <= number] if multiple else [number]
-        return sum(self._waiting.pop(each, None) is not None for each in numbers)
+        settled = sum(self._waiting.pop(each, None) is not None for each in numbers)
+        if settled:
+            self._go_on()
+        return settled
 
     def _return(self, error: Exception, exchange: str, routing_key: str, message: Any) -> None:
         del error, exchange, message

@@ -6,11 +6,14 @@ from typing import Any
 
 from meteragent.batch import Batch, Published, Refusal
 from meteragent.bus import TLS
+from meteragent.bus_url import parsed
 from meteragent.clock import Clock
+from meteragent.errors import ConfigError
 from meteragent.event import Event
 from meteragent.event_message import event_message
 from meteragent.meter_message import meter_message
 from meteragent.notification_message import notification
+from meteragent.plain import without_password
 from meteragent.publishers.base import Publisher
 from meteragent.publishers.notifier.destination import EVENT_TOPIC, TOPIC, destination
 from meteragent.publishers.notifier.link import Outgoing
@@ -31,9 +34,14 @@ class NotifierPublisher(Publisher):
     guarantee = "idempotent"
 
     def __init__(self, url: str, conf: Any, host: str, clock: Clock | None = None) -> None:
+        """
+        :raises ConfigError: when the URL or the TLS files cannot be used
+        """
         to = destination(url, conf)
         options = conf.notification
         tls = TLS(options.tls_ca_file, options.tls_cert_file, options.tls_key_file)
+        if parsed(to.url).secure:
+            _check(tls, url)
         self._to, self._clock = to, clock or Clock()
         self._secret, self._publisher_id = conf.publisher.telemetry_secret, f"telemetry.publisher.{host}"
         self._sender = Sender(to.url, to.exchange, to.bindings, tls=tls, timeout=to.timeout)
@@ -46,8 +54,9 @@ class NotifierPublisher(Publisher):
         if not samples and not batch.events:
             return Published(0)
         self._sender.connect()  # before they are written and signed, which would be in vain
-        refused: dict[int, str] = {}
-        self._sender.send(self._messages(samples, batch.events, refused))
+        refused, unsendable = dict[int, str](), dict[int, str]()
+        self._sender.send(self._messages(samples, batch.events, refused, unsendable))
+        self._tell(batch.events, unsendable)  # not before, as a batch may be tried many times
         refusals = [Refusal(index, reason) for index, reason in sorted(refused.items())]
         return Published(len(samples) - len(refusals), refused=refusals)
 
@@ -56,17 +65,15 @@ class NotifierPublisher(Publisher):
         self._sender.close()
 
     def _messages(
-        self, samples: list[Sample], events: list[Event], refused: dict[int, str]
+        self, samples: list[Sample], events: list[Event], refused: dict[int, str], unsendable: dict[int, str]
     ) -> Iterator[Outgoing]:
-        """All that is to be sent; samples that cannot be are noted with the reason."""
+        """All that is to be sent; samples and events that cannot be are noted with the reason."""
         for payload in payloads(samples, lambda sample: meter_message(sample, self._secret), refused):
             body = self._body(TOPIC, payload)
             for topic in dict.fromkeys(self._to.topics):
                 yield Outgoing(f"{topic}.sample", body)
-        unsendable: dict[int, str] = {}
         for payload in payloads(events, lambda event: event_message(event, self._secret), unsendable):
             yield Outgoing(f"{self._to.event_topic}.sample", self._body(EVENT_TOPIC, payload))
-        self._tell(events, unsendable)
 
     def _body(self, event_type: str, payload: bytes) -> bytes:
         return notification(
@@ -85,3 +92,10 @@ class NotifierPublisher(Publisher):
                 self._to.label, len(unsendable), len(events), events[index].message_id,
                 events[index].event_type, reason,
             )  # fmt: skip
+
+
+def _check(tls: TLS, url: str) -> None:
+    try:
+        tls.check()
+    except ConfigError as error:
+        raise ConfigError(f"publisher {without_password(url)!r}: [notification] {error}") from None

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from meteragent.bus import TLS, label
-from meteragent.errors import Unavailable
+from meteragent.errors import ConfigError, Unavailable
 from meteragent.notifications.bindings import Bindings
 from meteragent.publishers.notifier.link import HEARTBEAT, Link, Lost, Outgoing, Unconfirmed
 
-WINDOW, WINDOW_BYTES = 1000, 16 << 20
+WINDOW, WINDOW_BYTES = 1000, 1 << 20
 """Messages, and bytes of them, that are sent before their confirmations are waited for."""
 
 
@@ -26,7 +26,7 @@ class Sender:
     ) -> None:  # fmt: skip
         """
         :param bindings: queues that are made where they are missing
-        :param timeout: seconds for each window to be confirmed
+        :param timeout: seconds until the broker confirms something of what was sent
         :param name: what the broker shows of us
         """
         self._url, self._exchange, self._bindings, self._name = url, exchange, bindings, name
@@ -82,9 +82,13 @@ class Sender:
         if self._link is not None and not self._link.is_alive():
             self._drop()
         if self._link is None:
-            self._link = Link(
-                self._url, self._tls, self._exchange, self._bindings, timeout=self._timeout, name=self._name
-            )
+            try:
+                self._link = Link(
+                    self._url, self._tls, self._exchange, self._bindings,
+                    timeout=self._timeout, name=self._name,
+                )  # fmt: skip
+            except ConfigError as error:  # as when a TLS file was taken away, which may come back
+                raise Unavailable(str(error)) from None
             self._beat()
         return self._link
 

@@ -3,26 +3,34 @@
 from typing import Any
 
 from meteragent.clock import SECOND
-from meteragent.event import NONE, TEXT
+from meteragent.event import NONE, TEXT, Event
 from meteragent.storage.base import EventPage, TraitKind
 from meteragent.storage.duckdb.asking import Question
 from meteragent.storage.duckdb.conditions import like
 from meteragent.storage.duckdb.reading import spans
 from meteragent.storage.duckdb.schema import FOREVER, NEVER
 from meteragent.storage.event_query import EventQuery, is_pattern
-from meteragent.storage.event_row import begins, event_of, numbers, texts
+from meteragent.storage.event_row import PAGE_BYTES, begins, event_of, numbers, texts
 from meteragent.storage.query import Condition, Value
 
 _EVENTS = """
 with chosen as (
     select id from event where generated between $oldest and $newest and {conditions}
     order by generated desc, id limit $limit
+), sized as (
+    select id, generated, strlen(traits) + coalesce(strlen({raw}), 0) as size from event
+    where id in (select id from chosen) and generated between $oldest and $newest
+), summed as (
+    select id, size, coalesce(sum(size) over (
+        order by generated desc, id rows between unbounded preceding and 2 preceding
+    ), 0) as before from sized
 )
-select event.generated, event.message_id, event_type.name, event.traits, {raw}, event.id
-from event join event_type on event_type.id = event.event_type
-where event.id in (select id from chosen) and event.generated between $oldest and $newest
+select event.generated, event.message_id, event_type.name, event.traits, {raw}, event.id, summed.size
+from event join event_type on event_type.id = event.event_type join summed on summed.id = event.id
+where summed.before < $room and event.generated between $oldest and $newest
 order by event.generated desc, event.id
 """
+"""Those that have room, and the one behind them, that it be known whether there is one."""
 _TRAITS = (
     "select event_type.name, trait.name, trait.kind from trait"
     " join event_type on event_type.id = trait.event_type where {conditions} order by all"
@@ -43,20 +51,22 @@ def events(question: Question, query: EventQuery, limit: int, after: tuple[int, 
     sql = _EVENTS.format(
         raw="event.raw" if query.raw else "null", conditions=" and ".join(where.conditions) or "true"
     )
-    found: list[tuple[Any, ...]] = []
+    found: list[Event] = []
+    size, last = 0, None
     with question.of_one_moment():
-        ((first, last),) = question.rows(_ENDS, {})
+        ((oldest_of_all, newest_of_all),) = question.rows(_ENDS, {})
         start = NEVER if query.start is None else query.start
-        if first is None:
+        if oldest_of_all is None:
             return EventPage([], None)
-        for oldest, newest in spans(max(start, first), min(end, last), SECOND):
+        for oldest, newest in spans(max(start, oldest_of_all), min(end, newest_of_all), SECOND):
             bound = {"oldest": oldest, "newest": newest, "limit": limit + 1 - len(found)}
-            found += question.rows(sql, where.bound | bound)
-            if len(found) > limit:
-                break
-    more = len(found) > limit
-    del found[limit:]
-    return EventPage([event_of(*row[:-1]) for row in found], (found[-1][0], found[-1][-1]) if more else None)
+            bound["room"] = max(1, PAGE_BYTES - size)
+            for *row, number, of_row in question.rows(sql, where.bound | bound):
+                if len(found) == limit or size >= PAGE_BYTES:
+                    return EventPage(found, last)
+                found.append(event_of(*row))
+                last, size = (row[0], number), size + of_row
+    return EventPage(found, None)
 
 
 def event_types(question: Question) -> list[str]:

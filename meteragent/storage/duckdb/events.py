@@ -87,7 +87,7 @@ class StagedEvents:
         if len(set(keys)) == len(keys):
             taken = np.arange(len(keys))
         else:
-            taken = np.array(list({key: n for n, key in reversed(list(enumerate(keys)))}.values()))[::-1]
+            taken = np.sort(list({key: n for n, key in reversed(list(enumerate(keys)))}.values()))
         looked_for = taken[given.generated[taken] <= self._known.newest_event]
         if not len(looked_for):
             return taken

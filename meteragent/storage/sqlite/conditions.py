@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from meteragent.storage.query import METADATA, Condition, Query, Value, metadata_path
+from meteragent.storage.sqlite.globs import glob
 from meteragent.storage.sqlite.known import NEVER
 from meteragent.storage.sqlite.schema import SLOT
 
@@ -89,7 +90,7 @@ class Where:
             unknown = f" or {column} is null" if None in value else ""
             return f"({column} in ({texts}){unknown})"
         if op == "glob":
-            return f"{column} glob {self.bind(glob(value))}"
+            return glob(column, str(value), self.bind)
         return f"{column} { {'=': 'is', '!=': 'is not'}.get(op, op) } {self.bind(value)}"
 
     def _of_number(self, column: str, condition: Condition) -> str:
@@ -113,8 +114,10 @@ class Where:
             return f"({kind} = {self.bind({None: 'null', True: 'true', False: 'false'}[value])})"
         found = f"attributes.metadata ->> {path}"
         if isinstance(value, str):
-            wanted = glob(value) if op == "glob" else value
-            return f"({kind} = 'text' and {found} {op} {self.bind(wanted)})"
+            fulfilled = (
+                glob(f"({found})", value, self.bind) if op == "glob" else f"{found} {op} {self.bind(value)}"
+            )
+            return f"({kind} = 'text' and {fulfilled})"
         return f"({kind} in ('integer', 'real') and cast({found} as real) {op} {self.bind(_double(value))})"
 
 
@@ -126,11 +129,6 @@ def within_all_time(instant: int | None, unknown: int) -> int:
 def json_path(field: str) -> str:
     """Where a metadata field lies, as SQLite's JSON functions want it told."""
     return "$" + "".join(f'."{key}"' for key in metadata_path(field))
-
-
-def glob(value: Any) -> str:
-    """A pattern for SQLite, in which a bracket, too, is itself."""
-    return str(value).replace("[", "[[]")
 
 
 def _double(value: Any) -> float:

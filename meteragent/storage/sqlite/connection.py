@@ -16,7 +16,7 @@ import apsw
 from meteragent import errors
 from meteragent.journal.schema import OLDEST_SQLITE
 from meteragent.plain import reason_of
-from meteragent.storage.sqlite import schema
+from meteragent.storage.sqlite import globs, schema
 
 LOG = logging.getLogger(__name__)
 
@@ -159,6 +159,7 @@ class Store:
 
     def _prepare(self, connection: apsw.Connection) -> None:
         connection.set_busy_timeout(int(self._patience * 1000))
+        globs.prepare(connection)
         if self._read_only:
             connection.execute(f"pragma cache_size = -{_READER_CACHE >> 10}; pragma threads = {_SORTERS}")
             found = schema.check(schema.stored_format(connection), str(self.path))

@@ -4,17 +4,19 @@ from typing import Any
 
 import apsw
 
-from meteragent.event import DATETIME, FLOAT, INTEGER, NONE, TEXT
+from meteragent.event import DATETIME, FLOAT, INTEGER, NONE, TEXT, Event
 from meteragent.storage.base import EventPage, TraitKind
 from meteragent.storage.event_query import EventQuery, is_pattern
-from meteragent.storage.event_row import begins, event_of, numbers, texts
+from meteragent.storage.event_row import PAGE_BYTES, begins, event_of, numbers, texts
 from meteragent.storage.query import Condition, Value
 from meteragent.storage.sqlite.answer import rows
-from meteragent.storage.sqlite.conditions import FOREVER, glob
+from meteragent.storage.sqlite.conditions import FOREVER
+from meteragent.storage.sqlite.globs import glob
 from meteragent.storage.sqlite.known import NEVER
 
 _EVENTS = """
-select chosen.generated, event.message_id, event_type.name, event.traits, {raw}, chosen.id
+select chosen.generated, event.message_id, event_type.name, event.traits, {raw}, chosen.id,
+    octet_length(event.traits) + coalesce(octet_length({raw}), 0)
 from (
     select id, generated from event indexed by event_identity
     where {conditions}
@@ -41,11 +43,16 @@ def events(
         where.bound["generated"], where.bound["id"] = after
         where.conditions.append("generated <= :generated and (generated < :generated or id > :id)")
     sql = _EVENTS.format(raw="event.raw" if query.raw else "null", conditions=" and ".join(where.conditions))
-    found = rows(connection, sql, where.bound | {"limit": limit + 1})
-    more = len(found) > limit
-    del found[limit:]
-    last = (found[-1][0], found[-1][-1]) if more else None
-    return EventPage([event_of(*row[:-1]) for row in found], last)
+    found: list[Event] = []
+    size, last = 0, None
+    cursor = connection.execute(sql, where.bound | {"limit": limit + 1})
+    for *row, number, of_row in cursor:
+        if len(found) == limit or size >= PAGE_BYTES:
+            cursor.close()
+            return EventPage(found, last)
+        found.append(event_of(*row))
+        last, size = (row[0], number), size + of_row
+    return EventPage(found, None)
 
 
 def event_types(connection: apsw.Connection) -> list[str]:
@@ -79,7 +86,7 @@ class _Where:
     def type(self, pattern: str) -> str:
         """A condition on the name of an event type."""
         if is_pattern(pattern):
-            return f"event_type.name glob {self._bind(glob(pattern))}"
+            return glob("event_type.name", pattern, self._bind)
         return f"event_type.name = {self._bind(pattern)}"
 
     def _bind(self, value: Any) -> str:
@@ -108,13 +115,12 @@ class _Where:
     def _compared(self, name: str, op: str, value: Value) -> str:
         if not isinstance(value, str):
             return f"({' or '.join(self._number(name, begin, op, value) for begin in numbers(name))})"
+        text = "(trait.value ->> 2)"
+        told = glob(text, value, self._bind) if op == "glob" else f"{text} {op} {self._bind(value)}"
         return (
             f"(instr(traits, {self._bind(begins(name))}) > 0 and"
-            f" {self._any(name, f'in ({NONE}, {TEXT})', f'trait.value ->> 2 {op}', self._text(op, value))})"
+            f" {self._any(name, f'in ({NONE}, {TEXT})', told)})"
         )
-
-    def _text(self, op: str, value: str) -> str:
-        return self._bind(glob(value) if op == "glob" else value)
 
     def _number(self, name: str, begin: str, op: str, value: Value) -> str:
         """Without reading JSON: of a text, cast reads the number that it begins with."""
@@ -122,16 +128,16 @@ class _Where:
         place, wanted = f"instr(traits, {begins_at})", self._bind(float(value or 0))
         behind = f"substr(traits, {place} + length({begins_at}))"
         several = self._any(
-            name, f"in ({INTEGER}, {FLOAT}, {DATETIME})", f"cast(trait.value ->> 2 as real) {op}", wanted
+            name, f"in ({INTEGER}, {FLOAT}, {DATETIME})", f"cast(trait.value ->> 2 as real) {op} {wanted}"
         )
         return (
             f"case when {place} = 0 then false when instr({behind}, {begins_at}) = 0"
             f" then cast({behind} as real) {op} {wanted} else {several} end"
         )
 
-    def _any(self, name: str, of_kind: str, compared: str, wanted: str) -> str:
+    def _any(self, name: str, of_kind: str, fulfilled: str) -> str:
         """Whether any of all traits is so."""
         return (
             f"exists (select 1 from json_each(traits) as trait where trait.value ->> 0 = {self._bind(name)}"
-            f" and trait.value ->> 1 {of_kind} and {compared} {wanted})"
+            f" and trait.value ->> 1 {of_kind} and {fulfilled})"
         )
