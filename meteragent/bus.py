@@ -104,7 +104,8 @@ def connect(
     Nothing on it waits without end: a request that a broker does not answer raises TimeoutError after ten
     seconds, which ``patience`` changes.
 
-    :param heartbeat: seconds; ``heartbeat_check`` is to be called several times in them
+    :param heartbeat: seconds; ``heartbeat_tick`` or ``send_heartbeat`` of its ``connection`` is to be called
+        several times in them, but on a bus that is emulated
     :param timeout: seconds for each broker to let us in
     :param name: what the broker shows of us
     :raises ConfigError: when the URL or the TLS files cannot be used, or a library is missing

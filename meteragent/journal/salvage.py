@@ -25,6 +25,13 @@ NEAREST = 100_000
 _NUMBERS = (
     "select sequence, at, samples, samples_total, bytes_total, hash, digest, length(payload) from batch"
 )
+_REFUSED = "select coalesce(sum(samples), 0) from quarantine where category = 'refused'"
+_MESSAGES = "select count(*) from quarantine where category = 'message'"
+_ASIDE = (
+    ("refused", "discarded", _REFUSED, "refused samples"),
+    ("messages quarantined", "messages discarded", _MESSAGES, "messages"),
+)
+"""Lines of account that stand for entries, and those of what was let go."""
 
 
 def salvage(path: Path, clock: Clock) -> Path | None:
@@ -46,7 +53,7 @@ def salvage(path: Path, clock: Clock) -> Path | None:
             unfinished = Path(f"{path}.salvaging")
             for suffix in _SUFFIXES:
                 Path(f"{unfinished}{suffix}").unlink(missing_ok=True)
-            lost = _rebuild(path, unfinished)
+            lost = _rebuild(path, unfinished, clock.wall())
             LOG.error("journal %s is damaged: %s; %s", path, reason, lost)
             os.rename(unfinished, made)
         return _exchange(path, made, clock)
@@ -80,7 +87,7 @@ def _exchange(path: Path, made: Path, clock: Clock) -> Path:
     return aside
 
 
-def _rebuild(path: Path, to: Path) -> str:
+def _rebuild(path: Path, to: Path, at: int) -> str:
     """Make a journal of what can be read, all of it or nothing; what could not, in words."""
     os.close(os.open(to, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     fresh = apsw.Connection(str(to), flags=apsw.SQLITE_OPEN_READWRITE)
@@ -91,7 +98,7 @@ def _rebuild(path: Path, to: Path) -> str:
             with fresh:
                 for table in rows.TABLES[1:]:
                     _copy(damaged, fresh, table)
-                lost = _Chain(damaged, fresh).carry_over()
+                lost = _Chain(damaged, fresh, at).carry_over()
         schema.migrate(fresh, to)
     finally:
         fresh.close()
@@ -141,12 +148,13 @@ class _Numbers(NamedTuple):
 class _Chain:
     """Carries the batches over, one after the other, with new totals and digests."""
 
-    def __init__(self, damaged: apsw.Connection, fresh: apsw.Connection) -> None:
+    def __init__(self, damaged: apsw.Connection, fresh: apsw.Connection, at: int) -> None:
         self._damaged, self._fresh = damaged, fresh
         self._torn = next(structure_faults(damaged, "quick_check(1)"), None) is not None
         """Whether there may have been more batches than can be read."""
         self.sequence = self.trimmed = self.samples = self.size = self.lost = 0
         self.digest = b""
+        self._at = at
 
     def carry_over(self) -> str:
         """All batches; what was lost of them, in words."""
@@ -172,10 +180,10 @@ class _Chain:
         agrees = account["read"] > 0 and 2 * account["read"] == told
         if self._torn and agrees and account["journaled"] > self.samples:
             self._pass_over(self.sequence + 1, account["journaled"], self.size)
-        self._settle(meta, account)
+        aside = self._settle(meta, account)
         if self._torn and not agrees:
-            return f"at least {self.lost} samples in it are lost, its account cannot be read"
-        return f"{self.lost} samples in it are lost"
+            return f"at least {self.lost} samples in it are lost, its account cannot be read{aside}"
+        return f"{self.lost} samples in it are lost{aside}"
 
     def _read(self, anchor: Any) -> dict[int, _Numbers]:
         """What can be read but for payloads, which may be more than memory holds; by sequence."""
@@ -252,21 +260,24 @@ class _Chain:
             (sequence, at, samples, self.samples, self.size, payload_digest, self.digest, payload),
         )
 
-    def _settle(self, meta: dict[str, Any], account: dict[str, int]) -> None:
-        """Make the account what the batches tell, where it cannot tell itself, and keep who the agent is."""
+    def _settle(self, meta: dict[str, Any], account: dict[str, int]) -> str:
+        """Make the account what the batches tell, where it cannot tell itself, and keep who the agent is.
+
+        :returns: what is lost of quarantine, in words
+        """
         account["journaled"] = self.samples
         found = {name for name, _ in rows.read(self._damaged, "account")}
         if not found.issuperset(schema.SAMPLE_LINES):
-            for name, query in (
-                ("refused", "select coalesce(sum(samples), 0) from quarantine where category = 'refused'"),
-                ("discarded", "select 0"),
-            ):
-                account[name] = self._fresh.execute(query).get
+            account["refused"], account["discarded"] = self._fresh.execute(_REFUSED).get, 0
             account["read"] = sum(account[name] for name in ("journaled", "refused", "discarded"))
         if not found.issuperset(lines := [name for name in schema.MESSAGE_LINES if name in account]):
-            query = "select count(*) from quarantine where category = 'message'"
-            account["messages quarantined"] = self._fresh.execute(query).get
+            account["messages quarantined"] = self._fresh.execute(_MESSAGES).get
             account["messages received"] = sum(account[name] for name in lines[1:])
+        lost = [
+            self._let_go(account, line, into, query, what)
+            for line, into, query, what in _ASIDE
+            if line in account
+        ]
         self._fresh.executemany(
             "update account set value = ? where name = ?",
             ((value, name) for name, value in account.items()),
@@ -274,12 +285,28 @@ class _Chain:
         self._place_sinks()
         self._fresh.execute(
             "insert into sqlite_sequence select 'quarantine', id from discarded"
-            " where not exists (select 1 from sqlite_sequence) order by id desc limit 1"
+            " where id > 0 and not exists (select 1 from sqlite_sequence) order by id desc limit 1"
         )
         if isinstance(meta.get("agent"), str):
             self._fresh.execute("insert into meta values ('agent', ?)", (meta["agent"],))
         if isinstance(meta.get("replays"), int) and 0 <= meta["replays"] < LARGEST:
             self._fresh.execute("update meta set value = ? where key = 'replays'", (meta["replays"],))
+        return "".join(lost)
+
+    def _let_go(self, account: dict[str, int], line: str, into: str, query: str, what: str) -> str:
+        """Count as discarded what a line tells of and is in quarantine no more; how much, in words."""
+        gone = account[line] - int(self._fresh.execute(query).get)
+        if gone <= 0:
+            return ""
+        account[line] -= gone
+        account[into] += gone
+        told = f"{gone} {what} in quarantine are lost"
+        self._fresh.execute(  # below the numbers that entries have
+            "insert into discarded"
+            " select min(0, coalesce(min(id), 0)) - 1, ?, 'salvage', ?, ? from discarded",
+            (self._at, gone if line == "refused" else 0, told),
+        )
+        return f"; {told}"
 
     def _place_sinks(self) -> None:
         """Put sinks that stand beyond the batches where their own account puts them.

@@ -46,7 +46,7 @@ def unpack(
     """
     if len(body) > LARGEST:
         raise Rejected(f"message: {len(body)} bytes, at most {LARGEST} allowed")
-    text = body if content_encoding in _AS_IT_IS else _text(body, content_encoding or "")
+    text = decoded(body, content_encoding)
     label = f" (sent as {shown(content_type)})" if content_type else ""
     message = _mapping(text, "message", label)
     if _MESSAGE in message or _VERSION in message:
@@ -109,7 +109,13 @@ def _priority(told: Any, routing_key: str | None) -> str:
     raise Rejected(f"priority: {shown(told)} is none of {', '.join(PRIORITIES)}")
 
 
-def _text(body: bytes, encoding: str) -> str:
+def decoded(body: bytes, encoding: str | None) -> bytes | str:
+    """The text of a body, or the body where that is UTF-8 as it is.
+
+    :raises Rejected: when the encoding is none of ``ENCODINGS``, or not that of the body
+    """
+    if encoding is None or encoding in _AS_IT_IS:
+        return body
     name = encoding.lower().replace("_", "-")
     if name not in ENCODINGS:
         raise Rejected(f"content encoding: {shown(encoding)} is none of {', '.join(sorted(ENCODINGS))}")

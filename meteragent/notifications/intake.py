@@ -1,4 +1,7 @@
-"""Takes in the messages of all buses, and again those that a person wants replayed out of quarantine."""
+"""Takes in the messages of all buses, and again those that a person wants replayed out of quarantine.
+
+Apart from the converter, which journals nothing, and from listeners, of which several share one converter.
+"""
 
 import contextlib
 import logging
@@ -14,7 +17,7 @@ from meteragent.errors import Held, MeteragentError, NotFound, Rejected, Unavail
 from meteragent.journal.quarantine import Entry, message_of
 from meteragent.message import Message, Received, SetAside
 from meteragent.notifications.converter import Converter
-from meteragent.notifications.outcome import Converted
+from meteragent.notifications.outcome import Converted, gather, trouble
 from meteragent.plugins.reason import one_line
 
 LOG = logging.getLogger(__name__)
@@ -25,9 +28,10 @@ _UNWRITABLE = (ValueError, TypeError, OverflowError, RecursionError)
 """What is raised about a batch that cannot be written."""
 
 
-Check = Callable[[float], None]
 AGAIN = 1 / 8
-"""Share of the journal that has to be free before messages are taken again."""
+"""Share of the journal, and of quarantine, that has to be free before messages are taken again."""
+Check = Callable[[float], None]
+"""Raises Unavailable when nothing would be accepted, or while that share of the room for it is not free."""
 Replays = Callable[[int, int], list[Entry]]
 """Messages in quarantine that are to be converted again: those behind a number, so many of them."""
 
@@ -61,8 +65,6 @@ class Intake:
         pause: float = REPLAY_PAUSE,
     ) -> None:
         """
-        :param check: raises Unavailable when nothing would be accepted, or while that share of the journal is
-            not free
         :param pause: seconds between two looks for them
         """
         self._converter, self._accept, self._check, self._replays = converter, accept, check, replays
@@ -70,7 +72,14 @@ class Intake:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._fault = ""
+        """For which a message was set aside last."""
         self._failed: set[int] = set()
+        """Replays that fail, once that is told; 0 for all."""
+        self._waiting = False
+        """Whether they fail since nothing is accepted."""
+        self._behind = 0
+        """Serial of the replay behind which the next look begins, so that none holds up those behind it."""
 
     def take(self, messages: Sequence[Message]) -> None:
         """Take messages in: when this returns, what became of each is on disk.
@@ -79,26 +88,51 @@ class Intake:
 
         :raises Held: when not all are taken now, with how many of the first were
         """
-        taken = 0
+        taken, most = 0, len(messages)
         with self._lock:
             try:
                 self._check_running()
                 self._check(0.0 if messages else AGAIN)
                 while taken < len(messages):
                     self._check_running()
-                    taken += self._take(messages[taken:] if taken else messages)
+                    number = self._tried(messages[taken : taken + most])
+                    taken, most = taken + number, most if number else 1
             except Unavailable as error:
                 raise Held(str(error), taken) from error
+            except Exception as error:  # boundary: what is journaled must not come again
+                if not taken:
+                    raise
+                raise Held(one_line(error), taken) from error
 
     def _check_running(self) -> None:
         if self._stopping.is_set():
             raise Unavailable("the agent ends")
+
+    def _tried(self, messages: Sequence[Message]) -> int:
+        """How many are taken in; none where a fault keeps us from it and each is to be tried alone."""
+        try:
+            return self._take(messages)
+        except Unavailable:
+            raise
+        except Exception as error:  # boundary: a message with which we fail holds up no other
+            if len(messages) > 1:
+                return 0
+            self._set_aside(messages[0], error)
+            return 1
 
     def _take(self, messages: Sequence[Message]) -> int:
         """Take in as many as make a batch; how many these are."""
         converted = self._converter.convert(messages)
         self._journal(messages, converted, 0)
         return converted.received.messages
+
+    def _set_aside(self, message: Message, error: Exception) -> None:
+        """Put a message into quarantine with the fault that it is taken in with."""
+        fault = one_line(error)
+        self._hand_over(gather([message], [trouble(fault)]), 0)
+        if fault != self._fault:
+            LOG.error("a message is quarantined for a fault: %s", fault, exc_info=error)
+        self._fault = fault
 
     def _journal(self, messages: Sequence[Message], converted: Converted, replayed: int) -> None:
         try:
@@ -152,23 +186,34 @@ class Intake:
             self._stopping.wait(self._pause)
 
     def offer_replays(self) -> None:
-        """Convert again what is asked for, each message once; one that fails is left for the next look."""
-        serial = 0
+        """Convert again what is asked for, each message once; one that fails is left for a later look.
+
+        Where nothing is accepted this ends at the first one, and the next look begins behind it.
+        """
+        behind, self._behind = self._behind, 0
+        if self._offer(behind, None) and behind:
+            self._offer(0, behind)
+
+    def _offer(self, serial: int, last: int | None) -> bool:
+        """Convert again what is behind a serial, up to the last one; whether anything is accepted."""
         while not self._stopping.is_set():
             number = 0
             try:
                 found = self._replays(serial, 1)
                 self._failed.discard(0)
-                if not found:
-                    return
+                if not found or (last is not None and found[0].serial > last):
+                    return True
                 serial = number = found[0].serial
                 self._replay(found[0])
             except Exception as error:  # boundary: one replay that fails holds up no other, and no message
                 self._tell(number, error)
-                if not number:
-                    return
+                if not number or isinstance(error, Unavailable):
+                    self._behind = number
+                    return False
             else:
                 self._failed.discard(number)
+                self._waiting = False
+        return False
 
     def _replay(self, entry: Entry) -> None:
         with self._lock, contextlib.suppress(NotFound):  # it was discarded meanwhile, or marked anew
@@ -181,10 +226,13 @@ class Intake:
             self._journal([message], self._converter.convert([message]), entry.serial)
 
     def _tell(self, number: int, error: Exception) -> None:
-        """Say once for each replay that it fails, where when that is a fault."""
-        if number in self._failed:
-            return
+        """Say once for each replay that it fails, and where when that is a fault; once for all that wait."""
+        told = number in self._failed
         self._failed.add(number)
+        if isinstance(error, Unavailable):
+            told, self._waiting = told or self._waiting, True
+        if told:
+            return
         known = isinstance(error, MeteragentError)
         what = f"replay {number} of a message" if number else "replays of messages"
         LOG.warning(

@@ -40,8 +40,8 @@ class Terms(msgspec.Struct, frozen=True):
     batch_size: int = 500
     batch_timeout: float = 1.0
     """Seconds that a batch is waited for to become full."""
-    prefetch: int | None = None
-    """Messages of a queue that come ahead of their acknowledgement; without it, twice the size of a batch."""
+    prefetch: int = 0
+    """Messages of a queue that come ahead of their acknowledgement; 0 for twice the size of a batch."""
     heartbeat: int = 30
     tls: TLS = TLS()
     name: str = "meteragent"
@@ -97,6 +97,8 @@ class Listener:
         self._lost = "is not connected yet"
         self._lost_at: float | None = None
         """When the bus was lost, once that is logged."""
+        self._found_at = math.inf
+        """When the present connection was found to be of use."""
 
     @property
     def trouble(self) -> str:
@@ -156,10 +158,10 @@ class Listener:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            before = self.reception.acknowledged
+            self._found_at = math.inf
             self._listen()
             self.reception.lose()
-            if self.reception.acknowledged > before:
+            if self._monotonic() - self._found_at > self._terms.reconnects[1]:
                 self._backoff.reset()
             self._dispensable = 0.0
             self._stopping.wait(self._backoff.next())
@@ -222,7 +224,7 @@ class Listener:
 
     def _find(self) -> None:
         self.connections += 1
-        self._lost = ""
+        self._lost, self._found_at = "", self._monotonic()
         if self._lost_at is not None:
             away = self._monotonic() - self._lost_at
             LOG.warning("bus %s is back after %.1f s", self.label, away)

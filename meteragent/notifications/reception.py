@@ -58,6 +58,8 @@ class Reception:
         self._handful = Handful(None, 0.0)
         self._again = 0.0
         """When what was not taken in is tried again."""
+        self._probed = 0.0
+        """When a few began to come, to be tried."""
         self._held = self._probing = self._told = False
         """Whether none comes, or only a few, as they are not taken in; whether that was logged."""
         self.trouble = ""
@@ -116,6 +118,8 @@ class Reception:
             self._settle(incoming, outcome)
         if not self._taker.busy and self._ready:
             self._taker.give(self._next())
+        elif self._idle and self._monotonic() - self._probed >= KEPT:
+            self._went_well(incoming)
         if not self._deaf:
             enough = self._full if self._handful.messages else self._any
             incoming.listen(self._while(), enough)
@@ -151,6 +155,11 @@ class Reception:
             return False
         waited = bool(self._handful.messages) and now - self._handful.since >= self._timeout
         return self._held or waited or self._full()
+
+    @property
+    def _idle(self) -> bool:
+        """Whether there is nothing on the bus with which to try."""
+        return self._probing and not self._taker.busy and not self._handful.messages
 
     def _full(self) -> bool:
         handful = self._handful
@@ -188,7 +197,7 @@ class Reception:
         if outcome.reason:
             self._went_wrong(incoming, outcome)
         elif self._held:
-            self._held, self._probing, self.trouble = False, True, ""
+            self._held, self._probing, self._probed = False, True, self._monotonic()
             incoming.consume(min(PROBE, self._ahead))
         elif self._probing:
             self._went_well(incoming)

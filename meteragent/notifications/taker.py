@@ -19,6 +19,7 @@ Take = Callable[[Sequence[Message]], None]
 
 Where the error has a number ``taken``, so many from the beginning of the list are kept.
 """
+_ENDS = "the agent ends"
 
 
 class Handful:
@@ -107,9 +108,10 @@ class Taker:
         self._thread.start()
 
     def give(self, handful: Handful) -> None:
-        """Let it be taken in."""
+        """Let it be taken in; after ``stop``, none of it is."""
         with self._changed:
             self._given = handful
+            self._refuse()
             self._changed.notify_all()
 
     def wait(self, seconds: float) -> None:
@@ -129,6 +131,8 @@ class Taker:
         """Take in nothing more; what is being taken in goes on."""
         with self._changed:
             self._stopping = True
+            if self._thread.ident is None:
+                self._refuse()
             self._changed.notify_all()
 
     def wait_for_end(self, seconds: float) -> bool:
@@ -144,6 +148,7 @@ class Taker:
                     lambda: self._stopping or (self._given is not None and self._outcome is None)
                 )
                 if self._stopping:
+                    self._refuse()
                     return
                 handful = self._given
             if handful is not None:
@@ -151,6 +156,12 @@ class Taker:
                 with self._changed:
                     self._outcome = outcome
                     self._changed.notify_all()
+
+    def _refuse(self) -> None:
+        """Say that it ends of what it has not begun with, which would be waited for without end else."""
+        if self._stopping and self._given is not None and self._outcome is None:
+            self._outcome = Outcome(self._given, 0, _ENDS)
+            self._changed.notify_all()
 
     def _taken(self, handful: Handful) -> Outcome:
         try:

@@ -171,6 +171,23 @@ def test_a_share_of_the_journal_that_is_to_be_free_can_be_asked_for(tmp_path: Pa
     journal.close()
 
 
+def test_a_share_of_quarantine_that_is_to_be_free_can_be_asked_for(tmp_path: Path) -> None:
+    """It never passes its bound, so that it would always seem to have room for something."""
+    journal = Journal(tmp_path / "journal.db", Settings(reserve=1 << 16, quarantine_max_size=4000))
+    large = SetAside(Message(b"x" * 3000), "", "message: not JSON")
+    journal.append(Batch(), received=Received(aside=[large, WHOLE]))
+    with pytest.raises(Unavailable, match="quarantine full"):
+        journal.append(Batch(), received=Received(aside=[WHOLE, WHOLE]))
+    journal.check()
+    with pytest.raises(Unavailable, match="quarantine full"):
+        journal.check(1 / 8)
+    quarantine = person(journal)
+    quarantine.discard([quarantine.list()[0].id], "ann")
+    quarantine.close()
+    journal.check(1 / 8)
+    journal.close()
+
+
 def test_whether_anything_is_accepted_can_be_asked(tmp_path: Path) -> None:
     """Without journaling anything."""
     journal = Journal(

@@ -431,6 +431,40 @@ def test_the_account_of_messages_is_carried_over(
     journal.close()
 
 
+def test_what_is_lost_of_quarantine_is_counted_as_discarded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else the account would stand for entries that nobody can replay or discard; who looks finds a note."""
+    path = tmp_path / "journal.db"
+    journal = Journal(path, SMALL)
+    aside = SetAside(Message(b"{"), "m", "message: not JSON", event_type="a.b")
+    part = SetAside(Message(b"{}"), "n", "meter x: refused", "", 4, False)
+    journal.append(batch(10), received=Received(5, 3, [aside, aside, aside, part]))
+    journal.close()
+    connection = apsw.Connection(str(path))
+    connection.execute("update quarantine set event_type = cast(x'ff' as text) where id > 1")
+    connection.close()
+    assert salvage(path, Clock()) is not None
+    told = status.read(path)
+    assert told.balanced
+    assert told.messages == MessageAccount(11, 5, 3, 1, 2)
+    assert (told.read, told.refused, told.discarded) == (14, 0, 4)
+    assert "; 4 refused samples in quarantine are lost; 2 messages in quarantine are lost" in caplog.text
+    connection = apsw.Connection(str(path))
+    notes = list(connection.execute("select id, by, samples, reason from discarded order by id desc"))
+    connection.close()
+    assert notes == [
+        (-1, "salvage", 4, "4 refused samples in quarantine are lost"),
+        (-2, "salvage", 0, "2 messages in quarantine are lost"),
+    ]
+    journal = Journal(path, SMALL)
+    journal.append(Batch(), received=Received(aside=[aside]))
+    journal.close()
+    quarantine = Quarantine(path)
+    assert min(entry.id for entry in quarantine.list()) > 0
+    quarantine.close()
+
+
 def test_a_newer_format_is_not_damage(path: Path) -> None:
     """The journal of a newer version is left to that version."""
     connection = apsw.Connection(str(path))

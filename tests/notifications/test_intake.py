@@ -27,6 +27,7 @@ from meteragent.notifications.declarative import meter_definition
 from meteragent.notifications.declarative.meters import DeclarativeMeters
 from meteragent.notifications.dispatcher import Dispatcher
 from meteragent.notifications.intake import Accept, Intake
+from meteragent.notifications.outcome import gather
 from meteragent.notifications.reserved import Reserved
 from meteragent.storage.base import Query
 from meteragent.storage.sqlite.driver import SQLiteDriver
@@ -197,6 +198,49 @@ def test_a_fault_that_is_no_message_s_comes_out(bench: Bench, monkeypatch: pytes
         bench.intake.take([message(1)])
     monkeypatch.undo()
     assert bench.account() == MessageAccount()
+
+
+def test_a_message_that_we_fail_with_is_set_aside_alone(
+    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the fault, which is told once with its place; the others are taken, and nothing comes again."""
+
+    def fails(messages: Sequence[Message], outcomes: Any) -> Any:
+        if any(b'"bad' in each.body for each in messages):
+            raise KeyError("what?")
+        return gather(messages, outcomes)
+
+    monkeypatch.setattr(converting, "gather", fails)
+    bad = Message(b'{"bad": 1}')
+    bench.intake.take([message(1), bad, message(2), bad, message(3)])
+    assert volumes(bench.journal) == [1, 2, 3]
+    assert bench.account() == MessageAccount(5, 3, 0, 2)
+    assert bench.reasons() == ["KeyError: 'what?'"] * 2
+    told = [each for each in caplog.records if each.exc_info]
+    assert [each.getMessage() for each in told] == ["a message is quarantined for a fault: KeyError: 'what?'"]
+
+
+def test_what_was_taken_before_a_fault_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It must not be offered again: it would be counted twice."""
+    monkeypatch.setattr(converting, "MOST_SAMPLES", 2)
+
+    def accept(
+        batch: Batch,
+        refused: Sequence[Refused] = (),
+        read: int | None = None,
+        received: Received | None = None,
+    ) -> Batch:
+        if bench.journal.last:
+            raise KeyError("what?")
+        return bench.journal.append(batch, refused, read, received)
+
+    intake = bench.make(converter(), accept)
+    with pytest.raises(Held, match=r"KeyError: 'what\?'") as held:
+        intake.take([message(number) for number in range(5)])
+    assert held.value.taken == 2
+    with pytest.raises(KeyError):
+        intake.take([message(2)])
+    assert bench.account() == MessageAccount(2, 2)
 
 
 def test_other_handlers_wait_for_none_that_hangs(bench: Bench) -> None:
@@ -379,6 +423,39 @@ def test_a_replay_waits_while_nothing_is_accepted(bench: Bench, caplog: pytest.L
     intake.offer_replays()
     assert bench.account() == MessageAccount(2, 2)
     intake.change(converter())
+
+
+def test_replays_are_not_converted_in_vain(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """Where nothing is accepted each look tries one of them, each time another, and it is told once."""
+    bench.intake.take([message(number, payload=5) for number in range(6)])
+    bench.ask()
+    full = True
+
+    def accept(
+        batch: Batch,
+        refused: Sequence[Refused] = (),
+        read: int | None = None,
+        received: Received | None = None,
+    ) -> Batch:
+        if full:
+            assert received is not None
+            tried.append(received.replayed)
+            raise Unavailable("journal full")
+        return bench.journal.append(batch, refused, read, received)
+
+    tried: list[int] = []
+    caplog.clear()
+    counted = Does(lambda notification, _: [sample_of(notification)])
+    intake = bench.make(converter(counted), accept)
+    for _ in range(8):
+        intake.offer_replays()
+    assert tried == [1, 2, 3, 4, 5, 6, 1, 2]
+    assert counted.asked == 8
+    assert caplog.messages == ["replay 1 of a message can be done later only: journal full"]
+    full = False
+    intake.offer_replays()
+    assert bench.account() == MessageAccount(6, 6)
+    assert counted.asked == 14
 
 
 def sample_of(notification: Notification) -> Any:

@@ -1,13 +1,14 @@
 """What is kept of a message has none of the secrets that came with it."""
 
 import json
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meteragent.message import Message
+from meteragent.message import Message, told_of
 from meteragent.notifications.envelope import unpack
 from meteragent.notifications.keeping import keepable
 
@@ -73,3 +74,69 @@ def test_whatever_comes_can_be_kept(body: bytes, encoding: str | None) -> None:
     """Nothing is raised."""
     kept, _, _ = keepable(Message(body, "", None, encoding))
     assert isinstance(kept.body, bytes)
+
+
+def escaped(told: dict[str, Any]) -> bytes:
+    """In an envelope that is cut off."""
+    return wrapped(told)[:-9]
+
+
+@pytest.mark.parametrize("write", [escaped, lambda told: json.dumps(told).encode()[:-1]])
+@pytest.mark.parametrize("before", ['ab"cd', "ab\\", 'ab\\"', "ab\n'ü", "ab'\\\\", '"', "\\n\\"])
+def test_a_secret_does_not_end_at_a_quote_in_it(write: Any, before: str) -> None:
+    """Nor at a backslash; what follows it is kept."""
+    kept, _, _ = keepable(
+        Message(write({"_context_auth_token": before + SECRET, "x": "kept", "y": "z" * 20}))
+    )
+    assert SECRET.encode() not in kept.body
+    assert b"***" in kept.body
+    assert b"kept" in kept.body
+
+
+def test_secrets_in_the_envelope_are_masked_too() -> None:
+    """Beside the message, whether there are some in it or not."""
+    for inner in (BARE, {"message_id": "m", "event_type": "a.b"}):
+        outer = {
+            "oslo.version": "2.0", "oslo.message": json.dumps(inner), "_context_auth_token": SECRET,
+            "ctxt": {"password": SECRET},
+        }  # fmt: skip
+        kept, message_id, _ = keepable(Message(json.dumps(outer).encode()))
+        assert message_id == "m"
+        assert SECRET.encode() not in kept.body
+        assert json.loads(kept.body)["_context_auth_token"] == "***"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Message(json.dumps(PLAIN).encode("utf-16")[:-2], "n.info", None, "utf-16"),
+        Message(json.dumps(PLAIN).encode("utf-16"), "n.info"),
+        Message(json.dumps(PLAIN).encode("utf-16")[:-1], "n.info", None, "punycode"),
+        Message(json.dumps(PLAIN).encode()[:-1], "n.info", None, "latin-1"),
+        Message(json.dumps(PLAIN).encode()[:-1], "n.info", None, ["utf-8"]),  # type: ignore[arg-type]
+    ],
+)
+def test_of_what_cannot_be_masked_size_and_hash_are_kept(message: Message) -> None:
+    """A secret may be written in it in any way."""
+    kept, message_id, event_type = keepable(message)
+    assert kept.body.startswith(f"{told_of(message.body)}, is not kept: ".encode())
+    assert SECRET.encode() not in kept.body
+    assert (kept.routing_key, kept.content_encoding) == ("n.info", "utf-8")
+    assert (message_id, event_type) == ("", "")
+
+
+def test_a_message_may_be_nested_as_deep_as_it_likes() -> None:
+    """Some can be read, but not written again."""
+    begun = b'{"_context_auth_token": "%s", "x": ' % SECRET.encode()
+    bodies = [begun + b"[" * depth + b"]" * depth + b"}" for depth in range(1, 1100)]
+    kept = [keepable(Message(body, "n.info"))[0].body for body in bodies]
+    assert not [each for each in kept if SECRET.encode() in each]
+    assert [each for each in kept if b"is not kept: RecursionError: " in each]
+    assert [each for each in kept if b"***" in each]
+
+
+def test_no_codec_is_used_that_notifications_are_not_written_in() -> None:
+    """Some take hours for a message."""
+    began = time.monotonic()
+    keepable(Message(b"x" * 200_000 + b"-" + b"a" * 200_000, "n.info", None, "punycode"))
+    assert time.monotonic() - began < 2

@@ -10,6 +10,7 @@ import pytest
 from meteragent import bus
 from meteragent.errors import ConfigError, Unavailable
 from meteragent.message import Message
+from meteragent.notifications import reception
 from meteragent.notifications.bindings import Bindings
 from meteragent.notifications.listener import Listener, Terms
 from tests.notifications.listening import (
@@ -94,8 +95,10 @@ def test_what_is_not_taken_goes_back_and_comes_again(
         told = "messages are not taken in: the journal is full"
         eventually(lambda: listener.trouble == told)
         eventually(lambda: waiting(rabbitmq.url(), bindings) >= 290)
-        asked = kept.asked
-        time.sleep(0.6)
+        asked, until = kept.asked, time.monotonic() + 0.6
+        while time.monotonic() < until:
+            assert listener.trouble == told
+            time.sleep(0.005)
         assert kept.asked - asked <= 3
         assert listener.pending <= 10
         kept.unavailable = None
@@ -106,6 +109,25 @@ def test_what_is_not_taken_goes_back_and_comes_again(
     lines = [each.getMessage() for each in caplog.records]
     assert len([line for line in lines if "until they are taken in: the journal is full" in line]) == 1
     assert len([line for line in lines if "are taken in again" in line]) == 1
+
+
+def test_a_hold_ends_though_nothing_is_left_to_try_it_with(
+    rabbitmq: RabbitMQ, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one has taken what went back."""
+    monkeypatch.setattr(reception, "KEPT", 0.5)
+    kept, bindings = Kept(), own_bindings()
+    kept.unavailable = Unavailable("the journal is full")
+    with listening(rabbitmq.url(), bindings, kept.take) as listener:
+        ready(listener)
+        send(rabbitmq.url(), bindings, numbered(30))
+        eventually(lambda: waiting(rabbitmq.url(), bindings) == 30)
+        with opened(rabbitmq.url()) as channel:
+            channel.queue_purge(bindings.queues[0])
+        assert listener.trouble
+        kept.unavailable = None
+        ready(listener)
+    assert kept.messages == []
 
 
 def test_what_is_taken_in_part_is_acknowledged_in_part(rabbitmq: RabbitMQ) -> None:
@@ -199,11 +221,16 @@ def test_bodies_of_any_kind_are_passed_on(rabbitmq: RabbitMQ) -> None:
     """Empty, binary, and larger than a frame, as they were sent."""
     kept, bindings = Kept(), own_bindings()
     bodies = [b"", b"\x00\xff\xfe", "ü".encode("latin-1"), b"x" * 1_000_000, b"{}"]
+    encoded = [("ü".encode(name), name) for name in ("utf-8", "latin-1", "utf-16", "utf-16-le")]
     with listening(rabbitmq.url(), bindings, kept.take) as listener:
         ready(listener)
         send(rabbitmq.url(), bindings, bodies)
         eventually(lambda: len(kept.messages) == len(bodies))
-    assert kept.bodies == bodies
+        for body, name in encoded:
+            send(rabbitmq.url(), bindings, [body], content_encoding=name)
+        eventually(lambda: len(kept.messages) == len(bodies) + len(encoded))
+    assert kept.bodies == bodies + [body for body, _ in encoded]
+    assert [each.content_encoding for each in kept.messages[len(bodies) :]] == [name for _, name in encoded]
     assert {type(body) for body in kept.bodies} == {bytes}
     assert kept.messages[0].content_type is None
 

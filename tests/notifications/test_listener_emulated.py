@@ -68,6 +68,19 @@ def test_messages_are_taken_and_forgotten_and_those_in_hand_at_the_end_go_back(u
     assert sorted(kept.bodies[21:]) == numbered(10)
 
 
+def test_labels_that_are_no_text_are_made_text(url: str) -> None:
+    """Who emulates queues passes on whatever a sender puts there."""
+    kept, bindings = Kept(), own_bindings()
+    with listening(url, bindings, kept.take) as listener:
+        ready(listener)
+        connection = bus.connect(url)
+        producer = Producer(connection.channel(), exchange=Exchange(bindings.exchanges[0], "topic"))
+        producer.publish(b"{}", bindings.queues[0], content_type=["a"], content_encoding=5)
+        bus.close(connection)
+        kept.wait_for(1)
+    assert (kept.messages[0].content_type, kept.messages[0].content_encoding) == ("['a']", "5")
+
+
 def test_what_is_not_taken_comes_again(url: str, capfd: pytest.CaptureFixture[str]) -> None:
     """It goes back to its queue, and nothing is printed about it."""
     kept, bindings = Kept(), own_bindings()

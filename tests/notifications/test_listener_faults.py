@@ -69,6 +69,28 @@ def test_connections_that_are_cut_lose_nothing(
     assert "s3cret" not in caplog.text
 
 
+def test_a_bus_that_is_lost_at_once_is_looked_for_ever_more_rarely(broker: RabbitMQ, proxy: Proxy) -> None:
+    """Though a message was acknowledged; at once after a connection that has lasted, though it was quiet."""
+    kept, bindings = Kept(), own_bindings()
+    terms = msgspec.structs.replace(QUICK, reconnects=(0.02, 1.0))
+
+    def lost() -> float:
+        proxy.cut()
+        began, before = time.monotonic(), listener.connections
+        eventually(lambda: listener.connections > before)
+        return time.monotonic() - began
+
+    with listening(broker.url(port=proxy.port), bindings, kept.take, terms) as listener:
+        ready(listener)
+        for number in range(7):
+            send(broker.url(), bindings, [b"%d" % number])
+            eventually(lambda number=number: listener.reception.acknowledged > number)  # type: ignore[misc]
+            lost()
+        assert lost() > 0.4
+        time.sleep(1.1)
+        assert lost() < 0.4
+
+
 def test_a_connection_that_goes_silent_is_made_anew(broker: RabbitMQ, proxy: Proxy) -> None:
     """Though nobody says that it has ended: no sign of life came for twice the heartbeat."""
     kept, bindings = Kept(), own_bindings()

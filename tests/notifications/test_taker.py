@@ -122,6 +122,25 @@ def test_stopping_ends_what_is_being_taken_and_takes_no_more(taker: Taker, hand:
     assert hand.taken == [1]
 
 
+def test_what_is_given_after_the_end_comes_back(hand: Hand) -> None:
+    """Nobody waits for it without end, whether there is a thread or not."""
+    for started in (False, True):
+        taker = Taker(hand.take, "test")
+        if started:
+            taker.start()
+        else:
+            taker.give(handful([1]))
+        taker.stop()
+        if started:
+            taker.give(handful([1]))
+        taker.wait(5)
+        outcome = taker.ended()
+        assert outcome is not None
+        assert (outcome.taken, outcome.reason, taker.busy) == (0, "the agent ends", False)
+        assert taker.wait_for_end(5)
+    assert hand.taken == []
+
+
 def test_a_fault_that_stays_the_same_is_told_once(
     taker: Taker, hand: Hand, caplog: pytest.LogCaptureFixture
 ) -> None:
