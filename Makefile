@@ -8,7 +8,7 @@ run: .venv/installed
 	@exec $(BIN)/meteragent run --config-dir etc/meteragent --state-dir state
 
 test: .venv/testing .venv/oslo/installed check
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 3 --dist loadfile
 
 check: .venv/testing
 	$(BIN)/ruff format --check .

@@ -119,9 +119,7 @@ def _heard_otherwise(before: "Listening | None", after: "Listening | None") -> I
     """Handlers come first, so that no listener begins with former ones."""
     if after is not None and (before is None or before.made_of != after.made_of):
         yield Change("handlers", "of notifications", "changed" if before else "added")
-    yield from _differences(
-        "listener", before.listeners if before else {}, after.listeners if after else {}
-    )
+    yield from _differences("listener", before.listeners if before else {}, after.listeners if after else {})
 
 
 def _differences(what: What, before: dict[str, Any], after: dict[str, Any]) -> Iterator[Change]:

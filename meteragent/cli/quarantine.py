@@ -166,8 +166,8 @@ class QuarantineReplay(_Settle):
             messages = sum(not quarantine.show(number).sink for number in numbers)
             if messages:
                 self.program.hint(
-                    f"{messages} of them are messages, which an agent converts again only where [notification]"
-                    " messaging_urls names a bus"
+                    f"{messages} of them are messages, which an agent converts again only where"
+                    " [notification] messaging_urls names a bus"
                 )
         return samples
 

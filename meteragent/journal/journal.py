@@ -197,13 +197,14 @@ class Journal:
     def check(self, share: float = 0.0) -> None:
         """See whether a batch would be accepted, were it small.
 
-        :param share: of the journal that has to be free besides, up to ``FREE`` bytes, and of quarantine
+        :param share: of the journal, and of quarantine, that has to be free besides, up to ``FREE`` bytes
         :raises Unavailable: when it would not
         """
         with self._file.lock:
             self._admit(min(int(self._settings.max_size * share), FREE), 0)
             with schema.explained(self._file.path):
-                self._admit_aside(self._file.connection, int(self._settings.quarantine_max_size * share))
+                aside = min(int(self._settings.quarantine_max_size * share), FREE)
+                self._admit_aside(self._file.connection, aside)
 
     def replays(self, after: int = 0, most: int = -1) -> list[quarantine.Entry]:
         """The messages that a person asked to be converted again, in the order asked for.

@@ -28,7 +28,7 @@ _UNWRITABLE = (ValueError, TypeError, OverflowError, RecursionError)
 """What is raised about a batch that cannot be written."""
 
 
-AGAIN = 1 / 8
+AGAIN = 1 / 2
 """Share of the journal, and of quarantine, that has to be free before messages are taken again."""
 Check = Callable[[float], None]
 """Raises Unavailable when nothing would be accepted, or while that share of the room for it is not free."""
