@@ -42,6 +42,11 @@ class TLS(msgspec.Struct, frozen=True):
     cert_file: str = ""
     key_file: str = ""
 
+    @classmethod
+    def of(cls, options: Any) -> "TLS":
+        """What the group ``notification`` says."""
+        return cls(options.tls_ca_file, options.tls_cert_file, options.tls_key_file)
+
     def check(self) -> None:
         """Look whether it can be used.
 
@@ -169,6 +174,11 @@ def patience(connection: "Connection", seconds: float) -> None:
     sock = _socket(connection)
     if sock is not None:
         sock.settimeout(seconds)
+
+
+def channel(connection: "Connection") -> Any:
+    """A new channel on a connection as it is: its own ``channel`` would open a lost one again."""
+    return connection.transport.create_channel(connection._connection)
 
 
 def close(connection: "Connection", seconds: float = 0.5) -> None:

@@ -20,13 +20,16 @@ EXAMPLES = {
     "filesystem": "filesystem:///path/of/a/folder",
 }
 """By known scheme what a URL looks like."""
+AMQP = ("amqp", "amqps", "rabbit")
+"""Schemes of brokers that confirm what they took, and let others listen in."""
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 _PORT = {"amqp": 5672, "amqps": 5671, "rabbit": 5672, "redis": 6379, "rediss": 6379}
 _ESCAPES = (
     "in a user name or a password write / as %2F, ? as %3F, # as %23, @ as %40, : as %3A, [ as %5B, "
     "a comma as %2C"
 )
-_YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+"""What an option of a URL may be, in any case."""
 
 
 class Address(NamedTuple):
@@ -114,12 +117,12 @@ def _secure(scheme: str, query: str) -> bool:
     """Whether TLS is asked for: by the scheme or, in the manner of oslo, by ``?ssl=true``."""
     asked = scheme in ("amqps", "rediss")
     for name, value in parse_qsl(query, keep_blank_values=True):
-        if name != "ssl" or scheme not in ("amqp", "amqps", "rabbit"):
+        if name != "ssl" or scheme not in AMQP:
             # its value is not shown, since it may be secret
             raise _fault(scheme, f"?{name}= is unknown; allowed: ?ssl=true with amqp and rabbit, else none")
-        if value.lower() not in (*_YES, *_NO):
+        if value.lower() not in (*YES, *NO):
             raise _fault(scheme, f"?ssl={value}; allowed: true, false")
-        asked = asked or value.lower() in _YES
+        asked = asked or value.lower() in YES
     return asked
 
 

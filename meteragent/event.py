@@ -1,5 +1,6 @@
 """The event: what happened to something, with its traits; the ancestor's model."""
 
+from collections.abc import Callable
 from typing import Any, Final, Literal
 
 import msgspec
@@ -36,14 +37,17 @@ class Event(msgspec.Struct, frozen=True, array_like=True):
     traits: list[Trait] = []
     raw: dict[str, Any] = {}
 
-    def as_dict(self) -> dict[str, Any]:
-        """The ancestor's keys, times as ISO text, traits as [name, number of the type, value]."""
+    def as_dict(self, text: Callable[[int], str] = iso) -> dict[str, Any]:
+        """The ancestor's keys, traits as [name, number of the type, value].
+
+        :param text: how a time is told, by default as ISO text
+        """
         return {
             "message_id": self.message_id,
             "event_type": self.event_type,
-            "generated": iso(self.generated),
+            "generated": text(self.generated),
             "traits": [
-                [each.name, each.kind, iso(int(each.value)) if each.kind == DATETIME else each.value]
+                [each.name, each.kind, text(int(each.value)) if each.kind == DATETIME else each.value]
                 for each in self.traits
             ],
             "raw": self.raw,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from meteragent.clock import iso
-from meteragent.event import DATETIME, Event
+from meteragent.event import Event
 from meteragent.signing import sign
 
 
@@ -12,16 +12,7 @@ def event_message(event: Event, secret: str | bytes | None) -> dict[str, Any]:
 
     :raises ValueError: when the message cannot be signed
     """
-    message: dict[str, Any] = {
-        "message_id": event.message_id,
-        "event_type": event.event_type,
-        "generated": _naive(event.generated),
-        "traits": [
-            [each.name, each.kind, _naive(int(each.value)) if each.kind == DATETIME else each.value]
-            for each in event.traits
-        ],
-        "raw": event.raw,
-    }
+    message = event.as_dict(_naive)
     message["message_signature"] = sign(message, secret)
     return message
 

@@ -10,7 +10,7 @@ import msgspec
 from meteragent.clock import iso
 
 LEVELS = 100
-"""How deep a message may be nested to be read at the other end."""
+"""How deep its lists and mappings may be nested."""
 LARGEST = 10_000_000
 """Bytes that it may have."""
 
@@ -67,9 +67,12 @@ def timestamp(at: int) -> str:
 
 def nested_deeper(json: bytes, levels: int) -> bool:
     """Whether a JSON text has lists and mappings within each other beyond so many levels."""
-    if json.count(b"[") + json.count(b"{") <= levels:
-        return False
-    path: list[Iterator[Any]] = [iter((msgspec.json.decode(json),))]
+    return json.count(b"[") + json.count(b"{") > levels and deeper(msgspec.json.decode(json), levels)
+
+
+def deeper(document: Any, levels: int) -> bool:
+    """Whether a document has lists and mappings within each other beyond so many levels."""
+    path: list[Iterator[Any]] = [iter((document,))]
     while path:
         for value in path[-1]:
             if isinstance(value, list | dict):

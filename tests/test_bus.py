@@ -24,6 +24,7 @@ SECRET = "hunter2-is-secret"
 def test_each_example_is_a_url_of_a_bus(url: str) -> None:
     """What a message shows as allowed is allowed."""
     bus.check_url(url)
+    assert parsed(url).scheme == url.partition(":")[0]
 
 
 @pytest.mark.parametrize(

@@ -94,10 +94,14 @@ def test_levels_are_counted(levels: int, allowed: int) -> None:
 
 def test_what_is_as_large_or_as_deep_as_may_be_can_be_read() -> None:
     """One level, or one byte, more cannot."""
-    assert (LEVELS, LARGEST) == (envelope.LEVELS, envelope.LARGEST)
     envelope.unpack(written([nested(LEVELS - 2)]), None, None, None)
     with pytest.raises(Rejected, match="nested deeper than 100 levels"):
         envelope.unpack(written([nested(LEVELS - 1)]), None, None, None)
+    largest = "x" * (LARGEST - len(written([""])))
+    assert len(written([largest])) == LARGEST
+    assert envelope.unpack(written([largest]), None, None, None).payload == [largest]
+    with pytest.raises(Rejected, match=f"at most {LARGEST} allowed"):
+        envelope.unpack(written([f"{largest}x"]), None, None, None)
 
 
 def test_any_message_can_be_put_in_an_envelope() -> None:

@@ -46,6 +46,14 @@ METERED = sorted(
 """Meter, volume and resource of each sample that is made of them; an error is an event alone."""
 TOLD = sorted(event_type for priority, _, event_type, _, _ in SENT if priority != "sample")
 """Event type of each event; what has the priority of samples is none."""
+ALL = {
+    "samples": METERED,
+    "events": TOLD,
+    "owners": [(USER, PROJECT)],
+    "messages": (len(SENT), len(SENT)),
+    "unbalanced": [],
+}
+"""All that was sent is stored, once, and nothing else; the account of messages balances."""
 
 
 def send(server: RabbitMQ, name: str, durable: bool, notifications: Sequence[Sent]) -> None:
@@ -78,23 +86,25 @@ def made(destination: Destination) -> bool:
     return False
 
 
-def judge(folder: Path, agent: Victim) -> None:
-    """All that was sent is stored, once, and nothing else; the account of messages balances."""
+def became(folder: Path, agent: Victim) -> dict[str, Any]:
+    """What an agent has made of what was sent, once it has stored as much; it has ended then."""
     state = folder / "state"
     eventually(lambda: stored(state / "samples.db") == (len(METERED), len(TOLD)), 30)
     agent.interrupt()
-    found = rows(state / "samples.db", "select meter, volume, resource_id from sample_view")
-    assert sorted(found, key=repr) == METERED
+    samples = rows(state / "samples.db", "select meter, volume, resource_id from sample_view")
     types = rows(state / "samples.db", "select event_type from event_view")
-    assert sorted(each for (each,) in types) == TOLD
-    ((user, project),) = rows(
+    owners = rows(
         state / "samples.db", "select distinct user_id, project_id from sample_view where meter = 'memory'"
         " and resource_id = 'server-1'"
     )  # fmt: skip
-    assert (user, project) == (USER, PROJECT)
-    assert not unbalanced(state / "journal.db")
     told = account(state / "journal.db")
-    assert (told["received"], told["converted"]) == (len(SENT), len(SENT))
+    return {
+        "samples": sorted(samples, key=repr),
+        "events": sorted(each for (each,) in types),
+        "owners": owners,
+        "messages": (told["received"], told["converted"]),
+        "unbalanced": unbalanced(state / "journal.db"),
+    }
 
 
 def test_what_a_service_sends_to_durable_queues_is_stored(tmp_path: Path, rabbitmq: RabbitMQ) -> None:
@@ -105,11 +115,12 @@ def test_what_a_service_sends_to_durable_queues_is_stored(tmp_path: Path, rabbit
         agent = listening(begun, tmp_path, rabbitmq, "oslo-durable")
         eventually(lambda: made(destination))
         send(rabbitmq, "oslo-durable", True, SENT)
-        judge(tmp_path, agent)
+        assert became(tmp_path, agent) == ALL
 
 
 def test_what_a_service_sends_as_it_is_installed_is_stored(tmp_path: Path, rabbitmq: RabbitMQ) -> None:
     """Without amqp_durable_queues it makes other queues than the agent would, which listens to them."""
     send(rabbitmq, "oslo-transient", False, SENT)
     with Begun() as begun:
-        judge(tmp_path, listening(begun, tmp_path, rabbitmq, "oslo-transient"))
+        agent = listening(begun, tmp_path, rabbitmq, "oslo-transient")
+        assert became(tmp_path, agent) == ALL

@@ -9,9 +9,6 @@ if TYPE_CHECKING:
     from meteragent.bus import TLS
     from meteragent.config import Settings
 
-AMQP = ("amqp", "amqps", "rabbit")
-"""Schemes of brokers that confirm what they took, and let others listen in."""
-
 
 def add_url(parser: ArgumentParser) -> None:
     """Take ``--url``."""
@@ -29,7 +26,7 @@ def chosen(settings: "Settings", args: Namespace) -> "tuple[str, TLS]":
     :raises ConfigError: when there is none, or it is of another kind
     """
     from meteragent.bus import TLS, label
-    from meteragent.bus_url import parsed
+    from meteragent.bus_url import AMQP, parsed
 
     options = settings.conf.notification
     url = args.url or next(iter(options.messaging_urls), None)
@@ -39,4 +36,4 @@ def chosen(settings: "Settings", args: Namespace) -> "tuple[str, TLS]":
         raise ConfigError(
             f"{label(url)}: is of a kind that this command cannot use; allowed: {', '.join(AMQP)}"
         )
-    return url, TLS(options.tls_ca_file, options.tls_cert_file, options.tls_key_file)
+    return url, TLS.of(options)

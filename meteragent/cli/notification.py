@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 from meteragent.cli.command import Lister
 from meteragent.clock import iso
 from meteragent.errors import NotFound
+from meteragent.plain import reason_of
 
 if TYPE_CHECKING:
     from meteragent.notifications.dispatcher import Conversion, Dispatcher
@@ -86,7 +87,7 @@ def opened(name: str) -> Iterator[IO[bytes]]:
         with open(name, "rb") as file:
             yield file
     except OSError as error:
-        raise NotFound(f"{name}: cannot be read: {(error.strerror or str(error)).lower()}") from None
+        raise NotFound(f"{name}: cannot be read: {reason_of(error)}") from None
 
 
 def _converted(dispatcher: "Dispatcher", line: bytes, priority: str) -> "Conversion":

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from meteragent.config import Settings
 
 EXCHANGE, TOPIC = "ceilometer", "notifications"
-PRIORITIES = ("audit", "critical", "debug", "error", "info", "sample", "warn")
 _OF_SAMPLE = ("resource", "type", "project", "user", "timestamp", "metadata")
 
 
@@ -41,6 +40,8 @@ class NotificationSend(Lister):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """The parser of it."""
+        from meteragent.notifications.base import PRIORITIES
+
         parser = super().get_parser(prog_name)
         add = parser.add_argument
         add_url(parser)

@@ -59,8 +59,7 @@ class NotificationTap(Command):
 
         settings = self.settings()
         url, tls = chosen(settings, parsed_args)
-        told = settings.conf.notification
-        bindings = Bindings(tuple(told.exchanges), tuple(told.topics), tuple(told.priorities))
+        bindings = Bindings.of(settings.conf.notification)
         bindings.check()
         dispatcher = Dispatcher(installed(settings.conf), settings.conf.sample_source)
         tap = Tap(url, bindings, tls)

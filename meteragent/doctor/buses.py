@@ -50,7 +50,7 @@ def _heard(listener: _Listener) -> Finding:
 
 def _reached(url: str, installation: Installation) -> Finding:
     options = installation.settings.conf.notification
-    tls = bus.TLS(options.tls_ca_file, options.tls_cert_file, options.tls_key_file)
+    tls = bus.TLS.of(options)
     try:
         bus.close(bus.connect(url, tls, name="meteragent doctor"))
     except (ConfigError, Unavailable) as error:

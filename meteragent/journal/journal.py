@@ -14,6 +14,7 @@ from meteragent.clock import Clock
 from meteragent.errors import Rejected, Unavailable
 from meteragent.failpoints import reach
 from meteragent.journal import messages, quarantine, schema
+from meteragent.journal.account import count
 from meteragent.journal.aside import Aside, add, of_refused
 from meteragent.journal.file import JournalFile
 from meteragent.journal.polls import note_polls, note_states
@@ -243,7 +244,8 @@ class Journal:
         """Put aside what goes to quarantine, and count everything."""
         add(connection, aside, self._clock.wall())
         messages.count(connection, received)
-        _count(connection, read, *samples)
+        journaled, refused = samples
+        count(connection, read=read, journaled=journaled, refused=refused)
 
     def _insert(self, connection: apsw.Connection, batch: Batch, payload: bytes, digest: bytes) -> Head:
         head = self._head
@@ -323,10 +325,3 @@ def sound(payload: bytes, digest: bytes, sequence: int) -> Batch:
 def chained(previous: bytes, sequence: int, samples: int, digest: bytes) -> bytes:
     """The digest of a batch in the chain: of the one before it, its place and its payload's digest."""
     return hashlib.blake2b(b"%s:%d:%d:%s" % (previous, sequence, samples, digest), digest_size=16).digest()
-
-
-def _count(connection: apsw.Connection, read: int, journaled: int, refused: int) -> None:
-    connection.executemany(
-        "update account set value = value + ? where name = ?",
-        ((read, "read"), (journaled, "journaled"), (refused, "refused")),
-    )

@@ -10,13 +10,13 @@ import apsw
 import msgspec
 
 from meteragent.errors import NotFound
+from meteragent.journal import account
 from meteragent.journal.aside import Aside
 from meteragent.journal.quarantine import (
     HEAD,
     MESSAGE,
     MESSAGE_HEAD,
     Entry,
-    count_message,
     forget_discarded,
     marked,
     note_discarded,
@@ -63,15 +63,13 @@ def _kept(each: SetAside) -> tuple[int, bytes, str]:
 
 def count(connection: apsw.Connection, received: Received) -> None:
     """Add the messages of a batch to their account."""
-    lines = {
-        "received": received.messages,
-        "converted": received.converted,
-        "ignored": received.ignored,
-        "quarantined": received.quarantined,
-    }
-    for line, number in lines.items():
-        if number:
-            count_message(connection, line, number)
+    account.count_messages(
+        connection,
+        received=received.messages,
+        converted=received.converted,
+        ignored=received.ignored,
+        quarantined=received.quarantined,
+    )
 
 
 def settle(connection: apsw.Connection, received: Received, journaled: int, at: int) -> None:
@@ -95,11 +93,11 @@ def settle(connection: apsw.Connection, received: Received, journaled: int, at: 
         _keep(connection, entry, msgspec.structs.replace(aside, category=entry.category), entry.samples)
         return
     if entry.category == "message":
-        count_message(connection, "quarantined", -1)
-        count_message(connection, "ignored" if received.ignored else "converted", 1)
+        into = "ignored" if received.ignored else "converted"
+        account.count_messages(connection, quarantined=-1, **{into: 1})
     read = journaled + received.refused
     gone = max(0, entry.samples - read)
-    _count(
+    account.count(
         connection,
         read=read - entry.samples + gone,
         journaled=journaled,
@@ -121,11 +119,4 @@ def _keep(connection: apsw.Connection, entry: Entry, aside: Aside, samples: int)
         "update quarantine set state = 'kept', category = ?, reason = ?, detail = ?, samples = ?"
         " where id = ?",
         (aside.category, aside.reason, aside.detail, samples, entry.id),
-    )
-
-
-def _count(connection: apsw.Connection, **lines: int) -> None:
-    connection.executemany(
-        "update account set value = value + ? where name = ?",
-        ((number, line) for line, number in lines.items()),
     )

@@ -12,6 +12,7 @@ from meteragent.batch import CONFLICT, Batch, Refusal
 from meteragent.clock import Clock
 from meteragent.errors import NotFound, Rejected, Unavailable
 from meteragent.journal import schema
+from meteragent.journal.account import count, count_messages
 from meteragent.message import Message
 from meteragent.plugins.reason import shortened
 from meteragent.sample import Sample
@@ -268,12 +269,10 @@ def remove(connection: apsw.Connection, entry: Entry, into: str) -> None:
     if not connection.changes():
         return
     if entry.category == "refused":
-        connection.execute("update account set value = value - ? where name = 'refused'", (entry.samples,))
-        connection.execute("update account set value = value + ? where name = ?", (entry.samples, into))
+        count(connection, refused=-entry.samples, **{into: entry.samples})
         return
     if entry.category == "message":
-        count_message(connection, "quarantined", -1)
-        count_message(connection, into, 1)
+        count_messages(connection, quarantined=-1, **{into: 1})
         return
     if entry.category not in schema.COUNTS:
         raise Unavailable(f"quarantine: entry {entry.id} is damaged: its category is {entry.category!r}")
@@ -281,8 +280,3 @@ def remove(connection: apsw.Connection, entry: Entry, into: str) -> None:
         f"update sink set {entry.category} = {entry.category} - ?, {into} = {into} + ? where name = ?",
         (entry.samples, entry.samples, entry.sink),
     )
-
-
-def count_message(connection: apsw.Connection, line: str, number: int) -> None:
-    """Add to a line of the account of messages."""
-    connection.execute("update account set value = value + ? where name = ?", (number, f"messages {line}"))

@@ -13,6 +13,7 @@ from meteragent.errors import Rejected, Unavailable
 from meteragent.journal import rows, schema
 from meteragent.journal.file import PAGE
 from meteragent.journal.journal import chained, sound
+from meteragent.journal.replacing import remove, sync
 from meteragent.journal.rows import LARGEST
 from meteragent.journal.verify import structure_faults, unsound
 
@@ -51,8 +52,7 @@ def salvage(path: Path, clock: Clock) -> Path | None:
             if not reason:
                 return None
             unfinished = Path(f"{path}.salvaging")
-            for suffix in _SUFFIXES:
-                Path(f"{unfinished}{suffix}").unlink(missing_ok=True)
+            remove(unfinished, _SUFFIXES)
             lost = _rebuild(path, unfinished, clock.wall())
             LOG.error("journal %s is damaged: %s; %s", path, reason, lost)
             os.rename(unfinished, made)
@@ -78,11 +78,7 @@ def _exchange(path: Path, made: Path, clock: Clock) -> Path:
         with contextlib.suppress(FileNotFoundError):
             os.rename(f"{path}{suffix}", f"{aside}{suffix}")
     os.rename(made, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(path.parent)
     LOG.error("journal %s: the damaged one is kept as %s", path, aside)
     return aside
 

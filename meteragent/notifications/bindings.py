@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from meteragent import bus
 from meteragent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,6 +34,12 @@ class Bindings(msgspec.Struct, frozen=True):
 
     No other is: a service that found its own of another kind than it makes could not send, nor make any call.
     """
+
+    @classmethod
+    def of(cls, options: Any) -> "Bindings":
+        """What the group ``notification`` says."""
+        names = tuple(options.exchanges), tuple(options.topics), tuple(options.priorities)
+        return cls(*names, options.queue_type)
 
     @property
     def queues(self) -> list[str]:
@@ -69,7 +76,7 @@ def declare(connection: "Connection", bindings: Bindings) -> tuple[str, ...]:
     """
     from kombu.transport.virtual import Channel
 
-    channel = _channel(connection)
+    channel = bus.channel(connection)
     if isinstance(channel, Channel):
         _declare_emulated(channel, bindings)
         channel.close()
@@ -87,7 +94,7 @@ def bind(connection: "Connection", bindings: Bindings) -> tuple[str, ...]:
     :return: exchanges that are missing, since others make them
     :raises Exception: what the bus library raises when its broker refuses, or is lost
     """
-    channel = _channel(connection)
+    channel = bus.channel(connection)
     for exchange in bindings.exchanges:
         if exchange in bindings.own:
             _ensure(channel.exchange_declare, (exchange, "topic"), _kind(bindings))
@@ -111,11 +118,6 @@ def present(channel: Any, exchanges: Iterable[str]) -> list[str]:
             channel.exchange_declare(exchange, "topic", passive=True)
             there.append(exchange)
     return there
-
-
-def _channel(connection: "Connection") -> Any:
-    # not connection.channel(), which opens a lost connection again behind our back
-    return connection.transport.create_channel(connection._connection)
 
 
 def _kind(bindings: Bindings) -> dict[str, object]:

@@ -19,11 +19,12 @@ from meteragent.errors import MeteragentError, Rejected
 from meteragent.event import Event
 from meteragent.notifications.base import Notification, Refused, RefusedSample
 from meteragent.notifications.instant import instant_of
-from meteragent.notifications.origin import notified, received
-from meteragent.plugins.bind import Bound, bind
+from meteragent.notifications.origin import checked, notified, received
+from meteragent.plugins.bind import NOWHERE, Bound, Context, bind
 from meteragent.plugins.contracts import CONVERT
 from meteragent.plugins.isolation import Abandoned
 from meteragent.plugins.reason import one_line, shortened, valid
+from meteragent.plugins.settling import settled
 from meteragent.sample import LONGEST_TEXT, Metadata, Sample, accepted
 
 MOST_YIELDED = 100_000
@@ -107,15 +108,22 @@ class Dispatcher:
     Life: constructed with all handlers, then ``dispatch`` in one thread at a time.
     """
 
-    def __init__(self, handlers: Mapping[str, Any], sample_source: str = "openstack") -> None:
+    def __init__(
+        self,
+        handlers: Mapping[str, Any],
+        sample_source: str = "openstack",
+        contexts: Mapping[str, Context] | None = None,
+    ) -> None:
         """
         :param handlers: by name, in the order in which they are asked
         :param sample_source: the source of samples that name none
+        :param contexts: by handler what middleware is told of it, and where that is found
         :raises PluginError: when a handler needs an argument that is not offered
         """
         self._source = sample_source
         self._handlers = [
-            (name, handler, bind(handler.convert, CONVERT)) for name, handler in handlers.items()
+            (name, handler, bind(handler.convert, CONVERT, (contexts or {}).get(name, NOWHERE)))
+            for name, handler in handlers.items()
         ]
         self._known: dict[tuple[str, str], list[_Seat]] = {}
 
@@ -152,8 +160,8 @@ class Dispatcher:
 
     def _convert(self, convert: Bound, notification: Notification, foreign: bool, intake: "_Intake") -> None:
         given = _copied(notification) if foreign else notification
-        found: Iterable[Any] = convert({"notification": given, "problems": intake.problems}) or ()
-        yielded = iter(found)
+        found = settled(convert({"notification": given, "problems": intake.problems}), MOST_YIELDED + 1)
+        yielded = iter(found or ())
         for each in islice(yielded, MOST_YIELDED):
             intake.take(each, foreign)
         if next(yielded, None) is not None:
@@ -204,7 +212,7 @@ class _Intake:
         """Take an event; a handler of others may have put anything into it, and may change it later."""
         if foreign:
             try:
-                event, size = _checked(event)
+                event, size = _reread(event)
                 self._weigh(size)
             except Rejected as error:
                 told = f"event {_read(event, 'event_type')}: refused: {error}"
@@ -230,7 +238,7 @@ class _Intake:
         sample = accepted(each, self._instant(getattr(each, "timestamp", None)), source)
         self._weigh(len(Metadata.of(sample.resource_metadata).json))
         if own is not None and own.origin:
-            origin = _origin(own.origin)
+            origin = checked(own.origin)
         elif own is not None and own.id is not None:
             origin = received(sample, str(own.id))
         else:
@@ -275,7 +283,7 @@ def _copied(notification: Notification) -> Notification:
         return Notification(copy.deepcopy(document), notification.priority)
 
 
-def _checked(event: Event) -> tuple[Event, int]:
+def _reread(event: Event) -> tuple[Event, int]:
     """The event as it is read again from the journal, and its bytes.
 
     :raises Rejected: when it cannot be written or read
@@ -306,12 +314,6 @@ def _read(each: Any, field: str) -> str:
 def _source(told: Any) -> str:
     if type(told) is not str or not 0 < len(told) <= LONGEST_TEXT:
         raise Rejected(f"source: {shown(told)} is no text of 1 to {LONGEST_TEXT} characters")
-    return told
-
-
-def _origin(told: Any) -> int:
-    if type(told) is not int or not 0 < told < 1 << 63:
-        raise Rejected(f"origin: {shown(told)} is no integer from 0 to 2^63 - 1")
     return told
 
 

@@ -1,20 +1,16 @@
 """Bytes from the bus to a notification; apart, so that no handler ever meets what cannot be read."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from meteragent.documents import shown
 from meteragent.errors import Rejected
+from meteragent.notification_message import LARGEST, LEVELS, deeper
 from meteragent.notifications.base import PRIORITIES, Notification
 from meteragent.sample import LONGEST_TEXT
 
-LARGEST = 10_000_000
-"""Bytes that a message may have."""
-LEVELS = 100
-"""How deep its lists and mappings may be nested."""
 ENCODINGS = frozenset(
     ("ascii", "us-ascii", "iso-8859-1", "latin-1", "utf-8", "utf8", "utf-16", "utf-16-be", "utf-16-le")
 )
@@ -52,8 +48,8 @@ def unpack(
     if _MESSAGE in message or _VERSION in message:
         text = _inside(message)
         message = _mapping(text, _MESSAGE, "")
-    if _opened(text) > LEVELS:
-        _check_levels(message)
+    if _opened(text) > LEVELS and deeper(message, LEVELS):
+        raise Rejected(f"message: nested deeper than {LEVELS} levels")
     return Notification(_document(message), _priority(message.get("priority"), priority))
 
 
@@ -167,16 +163,3 @@ def _opened(text: bytes | str) -> int:
     if isinstance(text, str):
         return text.count("[") + text.count("{")
     return text.count(b"[") + text.count(b"{")
-
-
-def _check_levels(message: dict[str, Any]) -> None:
-    path: list[Iterator[Any]] = [iter(message.values())]
-    while path:
-        for value in path[-1]:
-            if isinstance(value, dict | list):
-                path.append(iter(value.values() if isinstance(value, dict) else value))
-                break
-        else:
-            path.pop()
-        if len(path) > LEVELS:
-            raise Rejected(f"message: nested deeper than {LEVELS} levels")

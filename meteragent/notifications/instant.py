@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+from meteragent.clock import EARLIEST, LATEST
 from meteragent.documents import shown
 from meteragent.errors import Rejected
 
@@ -36,6 +37,17 @@ def instant_of(told: Any) -> int:
         problem = "missing" if told is None else f"{shown(told)} is no text"
         raise Rejected(f"timestamp: {problem}; {_ALLOWED}")
     return _read(told)
+
+
+def dated(told: Any) -> int:
+    """The same, of a time that the calendar has in UTC, too.
+
+    :raises Rejected: when it is none
+    """
+    at = instant_of(told)
+    if not EARLIEST <= at <= LATEST:  # by its zone
+        raise Rejected(f"timestamp: {shown(told)} is in UTC before the year 1 or after 9999")
+    return at
 
 
 @lru_cache(1024)

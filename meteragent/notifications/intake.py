@@ -17,17 +17,13 @@ from meteragent.errors import Held, MeteragentError, NotFound, Rejected, Unavail
 from meteragent.journal.quarantine import Entry, message_of
 from meteragent.message import Message, Received, SetAside
 from meteragent.notifications.converter import Converter
-from meteragent.notifications.outcome import Converted, gather, trouble
+from meteragent.notifications.outcome import UNWRITABLE, Converted, gather, trouble
 from meteragent.plugins.reason import one_line
 
 LOG = logging.getLogger(__name__)
 
 REPLAY_PAUSE = 30.0
 """Seconds between two looks for replays."""
-_UNWRITABLE = (ValueError, TypeError, OverflowError, RecursionError)
-"""What is raised about a batch that cannot be written."""
-
-
 AGAIN = 1 / 2
 """Share of the journal, and of quarantine, that has to be free before messages are taken again."""
 Check = Callable[[float], None]
@@ -65,7 +61,7 @@ class Intake:
         pause: float = REPLAY_PAUSE,
     ) -> None:
         """
-        :param pause: seconds between two looks for them
+        :param pause: seconds between two looks for replays
         """
         self._converter, self._accept, self._check, self._replays = converter, accept, check, replays
         self._pause = pause
@@ -137,7 +133,7 @@ class Intake:
     def _journal(self, messages: Sequence[Message], converted: Converted, replayed: int) -> None:
         try:
             self._hand_over(converted, replayed)
-        except _UNWRITABLE:
+        except UNWRITABLE:
             sifted = self._converter.sift(messages, converted)
             if sifted.received == converted.received:
                 raise

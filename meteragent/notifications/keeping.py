@@ -12,7 +12,8 @@ import msgspec
 
 from meteragent.errors import Rejected
 from meteragent.message import Message, told_of
-from meteragent.notifications.envelope import LARGEST, SECRET, decoded
+from meteragent.notification_message import LARGEST
+from meteragent.notifications.envelope import SECRET, decoded
 from meteragent.plugins.reason import one_line, valid
 
 _decode = msgspec.json.Decoder().decode

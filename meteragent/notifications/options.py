@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from oslo_config import cfg
 
+from meteragent.notifications.base import PRIORITIES
+
 METER_DEFINITIONS, EVENT_DEFINITIONS = "meters.d", "event_definitions.yaml"
 """Folder and document that are looked up in the config folders, unless the options say others."""
 
@@ -110,7 +112,7 @@ NOTIFICATION_OPTS = [
     ),
     cfg.ListOpt(
         "priorities",
-        default=["audit", "critical", "debug", "error", "info", "sample", "warn"],
+        default=[*PRIORITIES],
         help="Priorities to listen to, separated by commas.",
     ),
     cfg.StrOpt(

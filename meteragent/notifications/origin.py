@@ -4,7 +4,10 @@ An origin is a hash of 63 bits, never 0, the same on every machine and in every 
 """
 
 import hashlib
+from typing import Any
 
+from meteragent.documents import shown
+from meteragent.errors import Rejected
 from meteragent.sample import Sample
 
 _BITS = (1 << 63) - 1
@@ -30,6 +33,16 @@ def received(sample: Sample, message_id: str) -> int:
     0 where the id is what our own agents give one that was polled, so that it is the same sample here.
     """
     return 0 if message_id == sample.identifier else told(message_id)
+
+
+def checked(origin: Any) -> int:
+    """One that somebody else has given a sample.
+
+    :raises Rejected: when it is none
+    """
+    if type(origin) is not int or not 0 <= origin <= _BITS:
+        raise Rejected(f"origin: {shown(origin)} is no integer from 0 to 2^63 - 1")
+    return origin
 
 
 def _hash(kind: bytes, text: str) -> int:

@@ -14,6 +14,9 @@ from meteragent.notifications.keeping import keepable
 from meteragent.sample import Sample
 from meteragent.wire import encode
 
+UNWRITABLE = (ValueError, TypeError, OverflowError, RecursionError)
+"""What is raised about a batch that cannot be written."""
+
 
 class Troubled(msgspec.Struct, frozen=True):
     """A message that has problems."""
@@ -104,7 +107,7 @@ def unwritable(outcome: Outcome) -> str:
         return ""
     try:
         encode(Batch(conversion.samples, events=conversion.events))
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+    except UNWRITABLE as error:
         return next((fault for each in conversion.samples if (fault := _fault(each))), str(error))
     return ""
 

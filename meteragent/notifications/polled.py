@@ -8,6 +8,7 @@ from meteragent.errors import Rejected
 from meteragent.notifications.base import Handler, Notification
 from meteragent.notifications.declarative.rows import Faults
 from meteragent.notifications.instant import instant_of
+from meteragent.notifications.origin import checked
 from meteragent.sample import Sample
 from meteragent.signing import verifier
 
@@ -62,7 +63,7 @@ def _read(message: Mapping[str, Any], instants: dict[str, int]) -> Sample:
     """
     :raises KeyError: when a field is missing
     """
-    told, own = message["timestamp"], message["message_id"]
+    told, own, origin = message["timestamp"], message["message_id"], message.get("origin")
     at = instants.get(told) if isinstance(told, str) else None
     if at is None and told is not None:
         at = instants[told] = instant_of(told)
@@ -81,17 +82,5 @@ def _read(message: Mapping[str, Any], instants: dict[str, int]) -> Sample:
         message.get("monotonic_time"),
         message.get("user_name"),
         message.get("project_name"),
-        _origin(message.get("origin")),
+        0 if origin is None else checked(origin),
     )
-
-
-def _origin(told: Any) -> int:
-    """What the sender tells of it; 0 where it tells none.
-
-    :raises Rejected: when it is none
-    """
-    if told is None:
-        return 0
-    if type(told) is not int or not 0 <= told < 1 << 63:
-        raise Rejected(f"origin: {shown(told)} is no integer from 0 to 2^63 - 1")
-    return told

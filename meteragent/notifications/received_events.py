@@ -6,13 +6,12 @@ from typing import Any, cast
 
 import msgspec
 
-from meteragent.clock import EARLIEST, LATEST
 from meteragent.documents import shown
 from meteragent.errors import Rejected
 from meteragent.event import DATETIME, FLOAT, INTEGER, NONE, TEXT, Event, Kind, Trait
 from meteragent.notifications.base import Handler, Notification, Refused
 from meteragent.notifications.declarative.rows import Faults
-from meteragent.notifications.instant import instant_of
+from meteragent.notifications.instant import dated
 from meteragent.plugins.reason import one_line
 from meteragent.sample import LONGEST_TEXT
 from meteragent.signing import verifier
@@ -89,12 +88,9 @@ def _text(message: Mapping[str, Any], name: str) -> str:
 
 def _instant(name: str, told: Any) -> int:
     try:
-        at = instant_of(told)
+        return dated(told)
     except Rejected as error:
         raise Rejected(str(error).replace("timestamp", name, 1)) from None
-    if not EARLIEST <= at <= LATEST:  # by its zone
-        raise Rejected(f"{name}: {shown(told)} is in UTC before the year 1 or after 9999")
-    return at
 
 
 def _trait(told: Any) -> Trait:

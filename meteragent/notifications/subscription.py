@@ -54,7 +54,7 @@ class Subscription:
         :param prefetch: messages of each queue that the broker sends ahead of their acknowledgement
         """
         bus.patience(self._connection, PATIENCE)
-        self.channel = self._connection.transport.create_channel(self._raw)
+        self.channel = bus.channel(self._connection)
         self.channel.auto_decode = False  # else a body comes as text, which no longer fits its label
         # quorum queues refuse one that counts for all consumers of a channel
         self.channel.basic_qos(0, prefetch, False)
@@ -145,7 +145,7 @@ class Emulated(Subscription):
 
     def consume(self, prefetch: int) -> None:
         """Let messages come."""
-        self.channel = self._connection.transport.create_channel(self._raw)
+        self.channel = bus.channel(self._connection)
         self.channel.basic_qos(0, prefetch, False)
         for number, queue in enumerate(self._queues):
             self.channel.basic_consume(queue, False, self._delivered, f"meteragent-{number}")

@@ -76,8 +76,7 @@ class Tap:
 
     def _bound(self, bindings: Bindings) -> str:
         """The name of a new queue to which goes what goes to those of an agent."""
-        # not connection.channel(), which opens a lost connection again behind our back
-        channel: Any = self._connection.transport.create_channel(self._connection._connection)
+        channel = bus.channel(self._connection)
         there = present(channel, bindings.exchanges)
         if not there:
             raise NotFound(

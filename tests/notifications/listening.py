@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -90,6 +91,14 @@ def listening(url: str, bindings: Bindings, take: Take, terms: Terms = QUICK) ->
     finally:
         listener.stop()
         assert listener.wait_for_end(10.0)
+
+
+def ended_within(listener: Listener) -> float:
+    """Seconds that it takes to end, and not more than five."""
+    began = time.monotonic()
+    listener.stop()
+    assert listener.wait_for_end(5)
+    return time.monotonic() - began
 
 
 def ready(listener: Listener, seconds: float = 15.0) -> None:

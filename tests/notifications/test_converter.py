@@ -62,7 +62,9 @@ def test_messages_become_one_batch_in_their_order() -> None:
 
 def test_no_messages_become_nothing() -> None:
     """That is no error."""
-    check(0, converter().convert([]))
+    converted = converter().convert([])
+    assert (converted.batch.samples, converted.batch.events, converted.outcomes) == ([], [], [])
+    check(0, converted)
 
 
 DEEP, BEGUN = 1000, b'{"event_type": "a", "message_id": "m", "payload": '

@@ -10,8 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from meteragent.errors import Rejected
+from meteragent.notification_message import LARGEST, LEVELS
 from meteragent.notifications.base import PRIORITIES, Notification
-from meteragent.notifications.envelope import LARGEST, LEVELS, unpack
+from meteragent.notifications.envelope import unpack
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
 VALUES = st.recursive(

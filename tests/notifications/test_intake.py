@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,20 @@ class Bench:
         """An intake beside the one that is there."""
         journal = self.journal
         return Intake(made, accept or journal.append, journal.check, journal.replays, pause)
+
+    def accept(self, check: Callable[[Received], None]) -> Accept:
+        """What journals a batch where that lets it."""
+
+        def accepted(
+            batch: Batch,
+            refused: Sequence[Refused] = (),
+            read: int | None = None,
+            received: Received | None = None,
+        ) -> Batch:
+            check(received or Received())
+            return self.journal.append(batch, refused, read, received)
+
+        return accepted
 
     def ask(self) -> int:
         """Ask for the replay of all that is in quarantine; how many entries that is."""
@@ -126,26 +140,19 @@ def test_a_large_batch_is_journaled_in_parts(bench: Bench, monkeypatch: pytest.M
 def test_what_is_not_taken_is_told_by_its_place(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The messages before it are not to be offered again: they would be counted twice."""
     monkeypatch.setattr(converting, "MOST_SAMPLES", 2)
-    left = [2]
+    room = 2
 
-    def accept(
-        batch: Batch,
-        refused: Sequence[Refused] = (),
-        read: int | None = None,
-        received: Received | None = None,
-    ) -> Batch:
-        left[0] -= 1
-        if left[0] < 0:
+    def check(_: Received) -> None:
+        if bench.journal.last == room:
             raise Unavailable("journal full: 5 of 5 bytes")
-        return bench.journal.append(batch, refused, read, received)
 
-    intake = bench.make(converter(), accept)
+    intake = bench.make(converter(), bench.accept(check))
     messages = [message(number) for number in range(7)]
     with pytest.raises(Held, match="journal full: 5 of 5 bytes") as held:
         intake.take(messages)
     assert held.value.taken == 4
     assert bench.account() == MessageAccount(4, 4)
-    left[0] = 9
+    room = 9
     intake.take(messages[held.value.taken :])
     assert volumes(bench.journal) == [0, 1, 2, 3, 4, 5, 6]
     assert bench.account() == MessageAccount(7, 7)
@@ -224,17 +231,11 @@ def test_what_was_taken_before_a_fault_is_told(bench: Bench, monkeypatch: pytest
     """It must not be offered again: it would be counted twice."""
     monkeypatch.setattr(converting, "MOST_SAMPLES", 2)
 
-    def accept(
-        batch: Batch,
-        refused: Sequence[Refused] = (),
-        read: int | None = None,
-        received: Received | None = None,
-    ) -> Batch:
+    def check(_: Received) -> None:
         if bench.journal.last:
             raise KeyError("what?")
-        return bench.journal.append(batch, refused, read, received)
 
-    intake = bench.make(converter(), accept)
+    intake = bench.make(converter(), bench.accept(check))
     with pytest.raises(Held, match=r"KeyError: 'what\?'") as held:
         intake.take([message(number) for number in range(5)])
     assert held.value.taken == 2
@@ -399,27 +400,21 @@ def test_a_replay_waits_while_nothing_is_accepted(bench: Bench, caplog: pytest.L
     """It is told once, and done at a later look; messages of buses have their turn meanwhile."""
     bench.intake.take([message(1, payload=5), message(2, payload=5)])
     bench.ask()
-    full = [True]
+    full = True
 
-    def accept(
-        batch: Batch,
-        refused: Sequence[Refused] = (),
-        read: int | None = None,
-        received: Received | None = None,
-    ) -> Batch:
-        if full[0] and received is not None and received.replayed == 1:
+    def check(received: Received) -> None:
+        if full and received.replayed == 1:
             raise Unavailable("journal full")
-        return bench.journal.append(batch, refused, read, received)
 
     caplog.clear()
     caplog.set_level(logging.WARNING, "meteragent.notifications.intake")
     good = converter(Does(lambda notification, _: [sample_of(notification)]))
-    intake = bench.make(good, accept)
+    intake = bench.make(good, bench.accept(check))
     for _ in range(3):
         intake.offer_replays()
     assert caplog.messages == ["replay 1 of a message can be done later only: journal full"]
     assert bench.account() == MessageAccount(2, 1, 0, 1)
-    full[0] = False
+    full = False
     intake.offer_replays()
     assert bench.account() == MessageAccount(2, 2)
     intake.change(converter())
@@ -431,22 +426,15 @@ def test_replays_are_not_converted_in_vain(bench: Bench, caplog: pytest.LogCaptu
     bench.ask()
     full = True
 
-    def accept(
-        batch: Batch,
-        refused: Sequence[Refused] = (),
-        read: int | None = None,
-        received: Received | None = None,
-    ) -> Batch:
+    def check(received: Received) -> None:
         if full:
-            assert received is not None
             tried.append(received.replayed)
             raise Unavailable("journal full")
-        return bench.journal.append(batch, refused, read, received)
 
     tried: list[int] = []
     caplog.clear()
     counted = Does(lambda notification, _: [sample_of(notification)])
-    intake = bench.make(converter(counted), accept)
+    intake = bench.make(converter(counted), bench.accept(check))
     for _ in range(8):
         intake.offer_replays()
     assert tried == [1, 2, 3, 4, 5, 6, 1, 2]

@@ -3,6 +3,7 @@
 import operator
 import re
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cmp_to_key
 from typing import Any
@@ -15,12 +16,12 @@ LONGEST_PRODUCT = 65_536
 """Characters or elements that a text or a list may have when it is multiplied."""
 
 
-class Made(JSONPath):
+class Made(JSONPath, ABC):
     """A step to what is made of a value; it has no place."""
 
+    @abstractmethod
     def made(self, value: Any) -> list[Any]:
         """What is made of one value."""
-        raise NotImplementedError
 
     def find(self, data: Any) -> list[DatumInContext]:
         """Without context."""

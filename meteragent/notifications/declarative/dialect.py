@@ -6,6 +6,7 @@ what the definitions mean; ``grammar`` reads a path into them.
 """
 
 import operator
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any
@@ -18,12 +19,12 @@ MOST_FOUND = 100_000
 """What a step may find or visit; each of several ``..`` multiplies it."""
 
 
-class Picked(JSONPath):
+class Picked(JSONPath, ABC):
     """A step from a value to some that it holds."""
 
+    @abstractmethod
     def picked(self, value: Any) -> Iterable[tuple[str | int, Any]]:
         """Key or position, and value, of each."""
-        raise NotImplementedError
 
     def find(self, data: Any) -> list[DatumInContext]:
         """With context, as all nodes do."""

@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from meteragent.notifications.declarative.event_definition import (
     catch_all,
     load,
 )
-from meteragent.notifications.instant import instant_of
+from meteragent.notifications.instant import dated
 from meteragent.notifications.options import EVENT_DEFINITIONS
 from meteragent.notifications.traits.base import TraitPlugin
 from meteragent.plugins.reason import one_line, valid
@@ -39,9 +38,6 @@ PRIORITIES = ("info", "error")
 Step = tuple[str, Kind, Callable[[Any], Any], Callable[[Any], str | int | float]]
 """Name and type of a trait, how its value is found, and how it is made of that type."""
 _written = msgspec.msgpack.Encoder().encode
-_EPOCH, _MICROSECOND = datetime(1970, 1, 1), timedelta(microseconds=1)
-_EARLIEST = (datetime.min - _EPOCH) // _MICROSECOND
-_LATEST = (datetime.max - _EPOCH) // _MICROSECOND
 
 BUILT_IN = Path(__file__).parent.parent / "definitions" / EVENT_DEFINITIONS
 """Holds where no config folder has a file of this name."""
@@ -154,7 +150,7 @@ def _event(
     message_id = metadata.get("message_id")
     if message_id is None:
         raise Rejected("message_id: missing")
-    generated = _instant(metadata.get("timestamp"))
+    generated = dated(metadata.get("timestamp"))
     traits = []
     for name, kind, first, convert in steps:
         try:
@@ -217,19 +213,12 @@ def _float(value: Any) -> float:
         raise Rejected(f"{shown(value)} is no number") from None
 
 
-def _instant(told: Any) -> int:
-    at = instant_of(told)
-    if not _EARLIEST <= at <= _LATEST:  # by its zone
-        raise Rejected(f"timestamp: {shown(told)} is in UTC before the year 1 or after 9999")
-    return at
-
-
 _CONVERT: Mapping[Kind, Callable[[Any], str | int | float]] = {
     NONE: _text,
     TEXT: _text,
     INTEGER: _integer,
     FLOAT: _float,
-    DATETIME: _instant,
+    DATETIME: dated,
 }
 
 

@@ -4,6 +4,7 @@ import os
 import stat
 
 from meteragent.errors import ConfigError
+from meteragent.plain import reason_of
 
 
 def read(path: str | os.PathLike[str]) -> list[tuple[str, str]]:
@@ -49,4 +50,4 @@ def _text(path: str) -> str:
 
 
 def _unreadable(path: str, error: OSError) -> ConfigError:
-    return ConfigError(f"cannot be read: {(error.strerror or str(error)).lower()}", file=path)
+    return ConfigError(f"cannot be read: {reason_of(error)}", file=path)

@@ -96,9 +96,7 @@ def _compiled(text: str) -> tuple[JSONPath, Values, First | None]:
 
 def _keys(node: JSONPath) -> list[str] | None:
     """The names of a path that is nothing but names, from the top of a document."""
-    nodes = [each for each in _flat(node) if type(each) is not This]
-    if nodes and isinstance(nodes[0], Root):
-        del nodes[0]
+    nodes = _nodes(node)
     if not all(_is_key(each) for each in nodes):
         return None
     return [each.names[0] for each in nodes if isinstance(each, dialect.Name)]
@@ -125,9 +123,7 @@ def _values(node: JSONPath) -> Values:
     names = _keys(node)
     if names is not None:
         return _one(names)
-    nodes = [each for each in _flat(node) if type(each) is not This]
-    if isinstance(nodes[0], Root):
-        del nodes[0]
+    nodes = _nodes(node)
     start = _start(nodes[0]) if nodes else None
     if start is not None:
         del nodes[0]
@@ -142,6 +138,12 @@ def _values(node: JSONPath) -> Values:
                 return lambda document: [found.value for found in node.find(document)]
             steps.append(step)
     return _chain(start, steps)
+
+
+def _nodes(node: JSONPath) -> list[JSONPath]:
+    """Its steps from the top of a document, in their order."""
+    nodes = [each for each in _flat(node) if type(each) is not This]
+    return nodes[1:] if nodes and isinstance(nodes[0], Root) else nodes
 
 
 def _flat(node: JSONPath) -> Iterator[JSONPath]:

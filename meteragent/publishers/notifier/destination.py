@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from meteragent.bus import label
-from meteragent.bus_url import Address, Place, parsed
+from meteragent.bus_url import AMQP, NO, YES, Address, Place, parsed
 from meteragent.documents import shown
 from meteragent.errors import ConfigError
 from meteragent.notifications.bindings import Bindings
@@ -26,7 +26,6 @@ _DRIVERS = ("rabbit", "amqp")
 _POLICIES = ("default", "drop", "queue")
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 """Names of this machine that are known to be one."""
-_YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _OPTIONS = (
     "topic", "event_topic", "exchange", "driver", "tls", "ssl", "timeout", "policy", "max_queue_length",
     "max_retry", "per_meter_topic",
@@ -118,7 +117,7 @@ def _bus(rest: str, options: dict[str, list[str]], conf: Any) -> str:
     if rest.strip("/"):
         raise ConfigError(f"a virtual host without a host; allowed: {_EXAMPLE}")
     for url in conf.notification.messaging_urls:
-        if parsed(url).scheme not in ("amqp", "amqps", "rabbit"):
+        if parsed(url).scheme not in AMQP:
             raise ConfigError(
                 f"no host, and the first of [notification] messaging_urls is no AMQP; allowed: {_EXAMPLE}"
             )
@@ -128,9 +127,9 @@ def _bus(rest: str, options: dict[str, list[str]], conf: Any) -> str:
 
 def _is_yes(options: dict[str, list[str]], name: str) -> bool:
     value = _last(options, name, "false").lower()
-    if value not in (*_YES, *_NO):
+    if value not in (*YES, *NO):
         raise ConfigError(f"{name}={value[:60]}; allowed: true, false")
-    return value in _YES
+    return value in YES
 
 
 def _name(option: str, value: str) -> str:

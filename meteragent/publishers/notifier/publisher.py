@@ -38,8 +38,7 @@ class NotifierPublisher(Publisher):
         :raises ConfigError: when the URL or the TLS files cannot be used
         """
         to = destination(url, conf)
-        options = conf.notification
-        tls = TLS(options.tls_ca_file, options.tls_cert_file, options.tls_key_file)
+        tls = TLS.of(conf.notification)
         if parsed(to.url).secure:
             _check(tls, url)
         self._to, self._clock = to, clock or Clock()
