@@ -2,12 +2,12 @@
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from meteragent.cli.arguments import add_limit, add_range
 from meteragent.cli.query import add_timeout
-from meteragent.cli.stored import PAGE, OfStore
+from meteragent.cli.stored import PAGE, AskPage, Key, OfStore
 from meteragent.cli.trait import KINDS, conditions, trait
 from meteragent.clock import iso
 from meteragent.errors import MeteragentError
@@ -23,22 +23,7 @@ IN_WORDS = ("table", "csv", "value")
 """Formats that have no lists and mappings."""
 
 
-class OfEvents(OfStore):
-    """Base of what reads events."""
-
-    def read(self, driver: "StorageDriver", query: "EventQuery", most: int) -> Iterator["Event"]:
-        """Page by page."""
-        read, after = 0, None
-        while read < most:
-            page = driver.events(query, min(most - read, PAGE), after)
-            yield from page.events
-            read, after = read + len(page.events), page.after
-            self.shown.tell("reading events", read, 0)
-            if after is None:
-                return
-
-
-class EventList(OfEvents):
+class EventList(OfStore):
     """List events, newest first."""
 
     columns = ("generated", "event_type", "message_id", "traits")
@@ -63,10 +48,10 @@ class EventList(OfEvents):
         return parser
 
     def rows(self, driver: "StorageDriver", parsed_args: argparse.Namespace) -> Iterable[Sequence[Any]]:
-        """One more than asked for tells whether there are more."""
+        """Newest first."""
         from meteragent.storage.base import EventQuery
 
-        in_words, number = parsed_args.formatter in IN_WORDS, 0
+        in_words, event = parsed_args.formatter in IN_WORDS, None
         told = driver.traits(parsed_args.event_type) if parsed_args.trait else []
         try:
             chosen = tuple(each for wanted in parsed_args.trait for each in conditions(wanted, told))
@@ -79,19 +64,15 @@ class EventList(OfEvents):
             traits=chosen,
             timeout=parsed_args.timeout or self.settings().conf.storage.query_timeout,
         )
-        for number, event in enumerate(self.read(driver, query, parsed_args.limit + 1), 1):
-            if number > parsed_args.limit:
-                self.hint = f"the newest {parsed_args.limit} are shown, there are more; --limit shows more"
-                return
+        for event in self.newest(_pages(driver, query), parsed_args.limit, "events"):
             yield iso(event.generated), event.event_type, event.message_id, _traits(event, in_words=in_words)
-        if not number:
-            unknown = {wanted.name for wanted in parsed_args.trait} - {each.name for each in told}
-            self.hint = _nothing(
-                driver, parsed_args.event_type, sorted(unknown), {each.name for each in told}
-            )
+        if event is None:
+            names = {each.name for each in told}
+            unknown = {wanted.name for wanted in parsed_args.trait} - names
+            self.hint = _nothing(driver, parsed_args.event_type, sorted(unknown), names)
 
 
-class EventShow(OfEvents):
+class EventShow(OfStore):
     """Show the events of a message whole, with the notification where it was kept; a row for each."""
 
     columns = ("generated", "event_type", "message_id", "traits", "raw")
@@ -116,7 +97,7 @@ class EventShow(OfEvents):
             raw=True,
             timeout=parsed_args.timeout or self.settings().conf.storage.query_timeout,
         )
-        for event in self.read(driver, query, PAGE):
+        for event in self.read(_pages(driver, query), PAGE, "events"):
             raw = event.raw or None
             yield (
                 iso(event.generated), event.event_type, event.message_id, _traits(event, in_words=in_words),
@@ -152,6 +133,14 @@ class TraitList(OfStore):
             self.hint = _nothing(driver, parsed_args.event_type, [], set())
 
 
+def _pages(driver: "StorageDriver", query: "EventQuery") -> "AskPage[Event]":
+    def ask(limit: int, after: Key) -> "tuple[list[Event], Key]":
+        page = driver.events(query, limit, after)
+        return page.events, page.after
+
+    return ask
+
+
 def _traits(event: "Event", *, in_words: bool) -> "str | dict[str, Any]":
     """A mapping; where several have one name, of that name to their values."""
     told = event.as_dict()["traits"]
@@ -167,13 +156,16 @@ def _nothing(driver: "StorageDriver", event_type: str | None, unknown: list[str]
     """Why there are no rows, as far as that can be told."""
     from meteragent.storage.event_query import is_pattern
 
-    types = driver.event_types() if event_type is not None and not is_pattern(event_type) else [event_type]
-    if event_type is not None and event_type not in types:
-        meant = near(event_type, [each for each in types if each], 3)
-        advice = f"perhaps: {meant}" if meant else "meteragent trait list shows those that there are"
-        return f"no events of type {event_type!r:.80} are kept; {advice}"
+    if event_type is not None and not is_pattern(event_type):
+        types = driver.event_types()
+        if event_type not in types:
+            return f"no events of type {event_type!r:.80} are kept; {_meant(event_type, types)}"
     if unknown:
-        meant = near(unknown[0], names, 3)
-        advice = f"perhaps: {meant}" if meant else "meteragent trait list shows those that there are"
-        return f"no events have a trait {unknown[0]!r:.80}; {advice}"
+        return f"no events have a trait {unknown[0]!r:.80}; {_meant(unknown[0], names)}"
     return ""
+
+
+def _meant(word: str, words: Iterable[str]) -> str:
+    """Those that are perhaps meant, or what shows all."""
+    meant = near(word, words, 3)
+    return f"perhaps: {meant}" if meant else "meteragent trait list shows those that there are"

@@ -2,9 +2,9 @@
 
 import argparse
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from meteragent.cli.arguments import add_limit, add_range, check_range
 from meteragent.cli.command import Lister
@@ -16,10 +16,15 @@ if TYPE_CHECKING:
     from meteragent.sample import Sample
     from meteragent.storage.base import Query, StorageDriver
 
+T = TypeVar("T")
+Key = tuple[int, ...] | None
+AskPage = Callable[[int, Key], tuple[Sequence[T], Key]]
+"""Gives at most so many, going on behind a key, and the key to go on with; None at the end."""
+
 DEFAULT_LIMIT = 100
 """Samples that are listed unless told otherwise."""
 PAGE = 1000
-"""Samples that are read at once."""
+"""Samples, or events, that are read at once."""
 SAMPLE_COLUMNS = (
     "timestamp", "name", "type", "unit", "volume", "resource_id", "project_id", "user_id", "source", "id",
 )  # fmt: skip
@@ -59,6 +64,25 @@ class OfStore(Lister):
     def rows(self, driver: "StorageDriver", parsed_args: argparse.Namespace) -> Iterable[Sequence[Any]]:
         """What is asked for."""
 
+    def read(self, ask: AskPage[T], most: int, what: str) -> Iterator[T]:
+        """At most so many, page by page."""
+        count, after = 0, None
+        while count < most:
+            found, after = ask(min(most - count, PAGE), after)
+            yield from found
+            count += len(found)
+            self.shown.tell(f"reading {what}", count, 0)
+            if after is None:
+                return
+
+    def newest(self, ask: AskPage[T], limit: int, what: str) -> Iterator[T]:
+        """At most so many; one more than that tells whether there are more."""
+        for number, each in enumerate(self.read(ask, limit + 1, what)):
+            if number == limit:
+                self.hint = f"the newest {limit} are shown, there are more; --limit shows more"
+                return
+            yield each
+
 
 class SampleList(OfStore):
     """List samples of a meter, newest first."""
@@ -74,26 +98,20 @@ class SampleList(OfStore):
         return parser
 
     def rows(self, driver: "StorageDriver", parsed_args: argparse.Namespace) -> Iterable[Sequence[Any]]:
-        """Read page by page; one more than asked for tells whether there are more."""
-        query = chosen(parsed_args, self.settings(), parsed_args.meter)
-        number = 0
-        for number, sample in enumerate(self._samples(driver, query, parsed_args.limit + 1), 1):
-            if number > parsed_args.limit:
-                self.hint = f"the newest {parsed_args.limit} are shown, there are more; --limit shows more"
-                return
+        """Newest first."""
+        query, sample = chosen(parsed_args, self.settings(), parsed_args.meter), None
+        for sample in self.newest(_pages(driver, query), parsed_args.limit, "samples"):
             yield sample_row(sample)
-        if not number:
+        if sample is None:
             self.hint = no_such_meter(driver, parsed_args.meter)
 
-    def _samples(self, driver: "StorageDriver", query: "Query", most: int) -> Iterator["Sample"]:
-        read, after = 0, None
-        while read < most:
-            page = driver.samples(query, min(most - read, PAGE), after)
-            yield from page.samples
-            read, after = read + len(page.samples), page.after
-            self.shown.tell("reading samples", read, 0)
-            if after is None:
-                return
+
+def _pages(driver: "StorageDriver", query: "Query") -> "AskPage[Sample]":
+    def ask(limit: int, after: Key) -> "tuple[list[Sample], Key]":
+        page = driver.samples(query, limit, after)
+        return page.samples, page.after
+
+    return ask
 
 
 def sample_row(sample: "Sample") -> list[Any]:

@@ -53,6 +53,24 @@ def recorded(record: Callable[[Batch, Position], Published], batch: Batch, posit
         return published
 
 
+def said_of_new_agent(position: Position) -> str:
+    """What is said of an agent that was at work before the store knows of it."""
+    return f"is new to this agent; its {position.sequence - 1} batches before this one are not in it"
+
+
+def said_of_former_journal(position: Position) -> str:
+    """What is said of a position at which the journal holds another batch now."""
+    return (
+        f"{place_of(position)} held another batch: the agent's journal went back in time, to a backup"
+        " perhaps; what it recorded before stays, and nothing that comes now is taken for it"
+    )
+
+
+def place_of(position: Position) -> str:
+    """A position, as a person is told of it."""
+    return f"position {position.sequence} of agent {position.agent}, sink {position.sink}"
+
+
 def parts(batch: Batch) -> Iterator[tuple[Part, int, int]]:
     """Where the samples of a batch come from: a part, and the indices [first, last) of what it brought."""
     first = 0

@@ -8,11 +8,12 @@ from typing import Any
 from oslo_config import cfg
 
 from meteragent.config import list_opts
-from meteragent.documents import near, shown
+from meteragent.documents import shown
 from meteragent.errors import ConfigError
 from meteragent.notifications.base import Notification
 from meteragent.notifications.dispatcher import Conversion, Dispatcher
 from meteragent.notifications.handlers import Files, defined, files, installed
+from meteragent.plain import near
 
 Definitions = str | os.PathLike[str] | Sequence[str]
 """YAML text, a file or a folder of them, or texts in the order of their files."""

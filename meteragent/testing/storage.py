@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meteragent.batch import CONFLICT, Batch, Published
@@ -15,6 +15,7 @@ from meteragent.clock import SECOND
 from meteragent.sample import Metadata, Sample
 from meteragent.storage.base import EXPIRED, Meter, Query, Resource, StorageDriver
 from meteragent.testing.storage_account import AccountContract
+from meteragent.testing.storage_drawn import MANY
 from meteragent.testing.storage_event_query import FindContract, ForgetContract
 from meteragent.testing.storage_events import HostileContract, OnceContract
 from meteragent.testing.storage_given import (
@@ -26,6 +27,7 @@ from meteragent.testing.storage_given import (
     StorageCase,
     Writer,
     a_sample,
+    as_text,
     at,
     everything,
 )
@@ -42,13 +44,7 @@ EDGES = (
 )
 VOLUMES = [volume for volume in EDGES if isinstance(volume, float) or -(2**63) <= volume < 2**64]
 
-_MANY = settings(
-    max_examples=30,
-    deadline=None,
-    # each driver runs the same tests
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
-    database=None,
-)
+_MANY = settings(MANY, max_examples=30)
 _TEXT = st.text(max_size=20)
 _NAME = _TEXT.filter(bool)
 _NUMBER = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
@@ -83,11 +79,6 @@ def _content(sample: Sample) -> tuple[Any, ...]:
     return (type(sample.volume), *(getattr(sample, name) for name in sample.__struct_fields__))
 
 
-def _repr(samples: list[Sample]) -> list[str]:
-    """As text, which tells 10 from 10.0 and 0.0 from -0.0."""
-    return sorted(map(repr, samples))
-
-
 class IdentityContract(StorageCase):
     """Each sample counts once."""
 
@@ -111,7 +102,7 @@ class IdentityContract(StorageCase):
         record(a_sample())
         other = a_sample(**{FIELDS.get(field, field): OTHER_CONTENT[field]})
         assert record(other) == Published(0, superseded=1)
-        assert _repr(everything(driver)) == _repr([a_sample()])
+        assert as_text(everything(driver)) == as_text([a_sample()])
         assert driver.meters() == [Meter("cpu", "gauge", "%")]
 
     @pytest.mark.parametrize("field", OTHER_CONTENT)
@@ -126,7 +117,7 @@ class IdentityContract(StorageCase):
         assert (refusal.index, refusal.reason) == (1, CONFLICT)
         assert "5" in refusal.detail
         assert str(content["volume"]) in refusal.detail
-        assert _repr(everything(driver)) == _repr([a_sample(origin=7, volume=5), a_sample(origin=8)])
+        assert as_text(everything(driver)) == as_text([a_sample(origin=7, volume=5), a_sample(origin=8)])
 
     @pytest.mark.parametrize(
         ("field", "value"),
@@ -155,7 +146,7 @@ class IdentityContract(StorageCase):
         )  # fmt: skip
         assert (published.delivered, published.duplicate, published.superseded) == (2, 2, 1)
         assert [(refusal.index, refusal.reason) for refusal in published.refused] == [(4, CONFLICT)]
-        assert _repr(everything(driver)) == _repr([a_sample(volume=1), a_sample(volume=1, origin=7)])
+        assert as_text(everything(driver)) == as_text([a_sample(volume=1), a_sample(volume=1, origin=7)])
 
     @_MANY
     @given(data=st.data())
@@ -214,7 +205,7 @@ class AnswerContract(StorageCase):
         samples = [_from(sample, f"{sample.source}{world}") for sample in samples]
         assert driver.record(Batch(samples), at(1, sink=world)).delivered == len(samples)
         found = [sample for sample in everything(driver) if str(sample.source).endswith(world)]
-        assert _repr(found) == _repr(samples)
+        assert as_text(found) == as_text(samples)
 
     def test_a_plain_dict_of_metadata_is_kept_too(self, driver: StorageDriver) -> None:
         """It is stored in its canonical form."""
@@ -261,7 +252,7 @@ class AnswerContract(StorageCase):
             )
             page = driver.samples(Query(), size, page.after)
             found += page.samples
-        assert _repr([sample for sample in found if sample.name == "cpu"]) == _repr(given)
+        assert as_text([sample for sample in found if sample.name == "cpu"]) == as_text(given)
         assert len(found) == len({sample.identity for sample in found})
 
     def test_the_last_page_says_that_it_is(self, driver: StorageDriver) -> None:

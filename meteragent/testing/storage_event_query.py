@@ -26,6 +26,7 @@ from meteragent.testing.storage_given import (
     a_sample,
     all_events,
     an_event,
+    as_text,
     at,
 )
 
@@ -65,11 +66,6 @@ _QUERIES = st.builds(
 ).filter(lambda query: query.start is None or query.end is None or query.start < query.end)
 
 
-def _told(events: list[Event]) -> list[str]:
-    """As text, which tells 512 from 512.0."""
-    return sorted(map(repr, events))
-
-
 class FindContract(StorageCase):
     """What is asked of events is answered, in parts and in time."""
 
@@ -88,7 +84,7 @@ class FindContract(StorageCase):
         wanted = msgspec.structs.replace(query, event_type=f"{query.event_type or '*'}/{world}")
         found = all_events(driver, wanted, 2)
         expected = [each for each in kept.values() if oracle.event_holds(query, each)]
-        assert sorted(repr(each).replace(f"/{world}", "") for each in found) == _told(expected)
+        assert sorted(repr(each).replace(f"/{world}", "") for each in found) == as_text(expected)
 
     def test_events_come_newest_first_page_by_page_while_more_come(self, driver: StorageDriver) -> None:
         """What was there at the first page comes exactly once."""
@@ -109,7 +105,7 @@ class FindContract(StorageCase):
                 page = driver.events(EventQuery(), size, page.after)
                 found += page.events
             of_given = [each for each in found if each.message_id.startswith("m")]
-            assert _told(of_given) == _told(given)
+            assert as_text(of_given) == as_text(given)
             times = [each.generated for each in found]
             assert times == sorted(times, reverse=True)
             assert len({each.message_id for each in found}) == len(found)
@@ -154,7 +150,7 @@ class FindContract(StorageCase):
         page = driver.events(EventQuery("large"), 2)
         assert (len(page.events), page.after) == (1, None)
 
-    def test_types_and_traits_are__told(self, driver: StorageDriver) -> None:
+    def test_types_and_traits_are_told(self, driver: StorageDriver) -> None:
         """By name; a trait that came with several types has a row for each."""
         record = Writer(driver)
         record.events(

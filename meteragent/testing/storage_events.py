@@ -26,6 +26,7 @@ from meteragent.testing.storage_given import (
     a_sample,
     all_events,
     an_event,
+    as_text,
     at,
     everything,
 )
@@ -46,11 +47,6 @@ _NO_KIND: Any = 5
 _NO_LIST: Any = []
 
 
-def _told(events: list[Event]) -> list[str]:
-    """As text, which tells 512 from 512.0."""
-    return sorted(map(repr, events))
-
-
 class OnceContract(StorageCase):
     """Each event is there once, with the position that brought it."""
 
@@ -69,7 +65,7 @@ class OnceContract(StorageCase):
         events = [msgspec.structs.replace(each, event_type=each.event_type + world) for each in events]
         driver.record(Batch(events=events), at(1, sink=world))
         found = [each for each in all_events(driver) if each.event_type.endswith(world)]
-        assert _told(found) == _told(events)
+        assert as_text(found) == as_text(events)
         assert [each.generated for each in found] == sorted((each.generated for each in events), reverse=True)
 
     def test_an_event_that_comes_again_counts_once(self, driver: StorageDriver) -> None:
@@ -83,7 +79,7 @@ class OnceContract(StorageCase):
         driver.record(
             Batch(events=[an_event(raw={"a": 1}), an_event(traits=[Trait("new", TEXT, "x")])]), at(2)
         )
-        assert _told(all_events(driver)) == _told([an_event(), an_event(message_id="two")])
+        assert as_text(all_events(driver)) == as_text([an_event(), an_event(message_id="two")])
         assert [each.name for each in driver.traits()] == ["at", "memory_mb", "state"]
 
     def test_events_of_one_instant_stay_in_their_order(self, driver: StorageDriver) -> None:
@@ -196,7 +192,7 @@ class HostileContract(StorageCase):
             assert driver.record(Batch([a_sample()], events=[odd, usual]), at(1)) == Published(1)
         driver.record(Batch(events=[odd, usual]), at(1, sink="other"))
         left = odd if kept is None else msgspec.structs.replace(odd, **kept)
-        assert _told(all_events(driver)) == _told([left, usual])
+        assert as_text(all_events(driver)) == as_text([left, usual])
 
     @pytest.mark.parametrize(
         "fields",

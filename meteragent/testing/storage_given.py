@@ -1,7 +1,7 @@
 """What the contract suite of storage gives to drivers; apart, because its parts share it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import msgspec
@@ -153,3 +153,8 @@ def all_events(driver: StorageDriver, query: EventQuery | None = None, size: int
         page = driver.events(wanted, size, page.after)
         found += page.events
     return found
+
+
+def as_text(found: Iterable[Any]) -> list[str]:
+    """Sorted, as text, which tells 10 from 10.0 and 0.0 from -0.0."""
+    return sorted(map(repr, found))

@@ -7,7 +7,7 @@ import pytest
 from meteragent.batch import Published
 from meteragent.sample import Metadata, Sample
 from meteragent.storage.base import StorageDriver
-from meteragent.testing.storage_given import MINUTE, NOON, StorageCase, Writer, a_sample, everything
+from meteragent.testing.storage_given import MINUTE, NOON, StorageCase, Writer, a_sample, as_text, everything
 
 OTHER_CONTENT: dict[str, Any] = {
     "volume": 11,
@@ -23,10 +23,6 @@ OTHER_CONTENT: dict[str, Any] = {
 }
 FIELDS = {"the kind of the volume": "volume", "no project": "project_id"}
 """The names above that are no fields, and the fields that they mean."""
-
-
-def _shown(samples: list[Sample]) -> list[str]:
-    return sorted(map(repr, samples))
 
 
 class RecurringContract(StorageCase):
@@ -47,7 +43,7 @@ class RecurringContract(StorageCase):
             ]
             assert record(*samples) == Published(2)
             expected += samples
-        assert _shown(everything(driver)) == _shown(expected)
+        assert as_text(everything(driver)) == as_text(expected)
 
     def test_what_was_superseded_is_believed_in_nothing(self, driver: StorageDriver) -> None:
         """Its attributes were not kept, so those of the next poll that tells the same are new."""
@@ -62,6 +58,6 @@ class RecurringContract(StorageCase):
         later = [row(1, unit="B"), row(2, project_id="another"), row(3, unit="B")]
         for samples in later:
             assert record(*samples) == Published(2)
-        assert _shown(everything(driver)) == _shown(
+        assert as_text(everything(driver)) == as_text(
             [*row(0), *(each for samples in later for each in samples)]
         )

@@ -20,6 +20,7 @@ from meteragent.testing.storage_given import (
     Writer,
     a_poll,
     a_sample,
+    as_text,
     at,
     everything,
 )
@@ -156,7 +157,7 @@ def test_what_is_remembered_changes_nothing(
             else:
                 superseded += 1
         assert driver.record(Batch(samples), at(sequence)) == Published(delivered, duplicate, superseded)
-    assert sorted(map(repr, everything(driver))) == sorted(map(repr, stored.values()))
+    assert as_text(everything(driver)) == as_text(stored.values())
     assert len(driver.resources()) == len({sample.resource_id for sample in stored.values()})
     driver.close()
     other.close()

@@ -18,7 +18,7 @@ from meteragent.storage.duckdb.connection import Store
 from meteragent.storage.duckdb.driver import DuckDBDriver
 from meteragent.storage.duckdb.known import Column
 from meteragent.storage.duckdb.statistics import Statistics
-from meteragent.testing.storage_given import NOON, Writer, a_poll, a_sample, at
+from meteragent.testing.storage_given import NOON, a_sample, at
 from tests.storage.test_duckdb_file import URL
 
 LONG = "select sum(one.range % 7 + two.range % 11) from range(1000000) as one, range(1000000) as two"
@@ -83,9 +83,9 @@ def test_a_question_whose_file_is_closed_beneath_it_is_asked_again(asker: Asker,
 
 def test_a_question_of_one_moment_tells_that_its_file_was_closed(asker: Asker, folder: Path) -> None:
     """That moment is gone."""
-    timer = closed_beneath(asker, folder)
     question = asker.ask(None)
     with pytest.raises(Unavailable, match="was closed while it was asked"), question.of_one_moment():
+        timer = closed_beneath(asker, folder)
         question.rows(LONG, {})
     timer.join()
 
@@ -182,41 +182,4 @@ def test_statistics_are_of_one_moment(folder: Path) -> None:
     assert question.asked > 2
     assert (row.unit, row.values) == ("%", (4, 1.0))
     reader.close()
-    driver.close()
-
-
-@pytest.mark.parametrize(("answer", "most"), [("polls", 2500), ("gaps", 50)])
-def test_an_answer_in_parts_is_interrupted_between_them(folder: Path, answer: str, most: int) -> None:
-    """The next one is whole."""
-    driver = DuckDBDriver("duckdb:///other.duckdb", folder)
-    polls = [a_poll(NOON + step, "failed" if step % 2 else "complete") for step in range(most)]
-    Writer(driver).batch(Batch(polls=polls))
-    ask = getattr(driver, answer)
-    rows = iter(ask())
-    next(rows)
-    driver.interrupt()
-    with pytest.raises(Unavailable, match="interrupted"):
-        list(rows)
-    assert len(list(ask())) >= most // 2
-    driver.close()
-
-
-@pytest.mark.parametrize(("answer", "table"), [("meters", "meter"), ("resources", "series")])
-def test_an_answer_of_one_statement_is_interrupted_while_it_runs(
-    folder: Path, answer: str, table: str
-) -> None:
-    """Here, of a store in which there is no end of them."""
-    driver = DuckDBDriver("duckdb:///other.duckdb", folder)
-    Writer(driver)(a_sample())
-    with driver._store.writing() as connection:
-        connection.execute(
-            f"alter table {table} rename to former; create view {table} as select"
-            " one.range + two.range as name, name as type, name as unit, name as resource_id, name as source"
-            " from range(1000000) as one, range(1000000) as two"
-        )
-    timer = threading.Timer(0.1, driver.interrupt)
-    timer.start()
-    with pytest.raises(Unavailable, match="interrupted"):
-        getattr(driver, answer)()
-    timer.join()
     driver.close()

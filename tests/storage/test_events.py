@@ -13,12 +13,11 @@ import pytest
 from meteragent.batch import Batch, Published
 from meteragent.errors import NotFound, Unavailable
 from meteragent.event import INTEGER, TEXT, Event, Trait
+from meteragent.storage import known_events
 from meteragent.storage.base import EventQuery, StorageDriver
-from meteragent.storage.duckdb import events as duckdb_events
 from meteragent.storage.duckdb import schema as duckdb_schema
 from meteragent.storage.duckdb.driver import DuckDBDriver
 from meteragent.storage.event_row import EventRows
-from meteragent.storage.sqlite import events as sqlite_events
 from meteragent.storage.sqlite import schema as sqlite_schema
 from meteragent.storage.sqlite.driver import SQLiteDriver
 from meteragent.testing.storage_given import (
@@ -115,8 +114,7 @@ def test_what_is_remembered_of_events_is_bounded(
     driver: StorageDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is forgotten is found again."""
-    monkeypatch.setattr(sqlite_events, "MOST_KNOWN", 2)
-    monkeypatch.setattr(duckdb_events, "MOST_KNOWN", 2)
+    monkeypatch.setattr(known_events, "MOST_KNOWN", 2)
     record = Writer(driver)
     for number in (0, 1, 2, 3, 4, 0, 1, 2, 3, 4):
         record.events(an_event(event_type=f"t{number}", generated=NOON + record.sequence * MINUTE))

@@ -7,15 +7,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import apsw
 import pytest
 
-from meteragent.batch import Batch
 from meteragent.errors import QueryTimeout, Unavailable
 from meteragent.storage.sqlite.asking import Asker
 from meteragent.storage.sqlite.connection import Store
-from meteragent.storage.sqlite.driver import SQLiteDriver
-from meteragent.testing.storage_given import NOON, Writer, a_poll, a_sample
 
 ENDLESS = "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n"
 
@@ -77,41 +73,3 @@ def test_a_statement_ends_at_ctrl_c(asker: Asker) -> None:
     with pytest.raises(KeyboardInterrupt):
         ask(asker)
     timer.join()
-
-
-@pytest.mark.parametrize("answer", ["polls", "gaps"])
-def test_an_answer_in_parts_is_interrupted_between_them(folder: Path, answer: str) -> None:
-    """The next one is whole."""
-    driver = SQLiteDriver("sqlite:///other.db", folder)
-    polls = [a_poll(NOON + step, "failed" if step % 2 else "complete") for step in range(5000)]
-    Writer(driver).batch(Batch(polls=polls))
-    ask = getattr(driver, answer)
-    rows = iter(ask())
-    next(rows)
-    driver.interrupt()
-    with pytest.raises(Unavailable, match="interrupted"):
-        list(rows)
-    assert len(list(ask())) >= 2500
-    driver.close()
-
-
-@pytest.mark.parametrize(("answer", "table"), [("meters", "meter"), ("resources", "series")])
-def test_an_answer_of_one_statement_is_interrupted_while_it_runs(
-    folder: Path, answer: str, table: str
-) -> None:
-    """Here, of a store in which there is no end of them."""
-    driver = SQLiteDriver("sqlite:///other.db", folder)
-    Writer(driver)(a_sample())
-    connection = apsw.Connection(str(folder / "other.db"))
-    connection.execute(
-        f"alter table {table} rename to former; create view {table} as with recursive n(i) as"
-        " (select 1 union all select i + 1 from n)"
-        " select i as name, i as type, i as unit, i as resource_id, i as source from n"
-    )
-    connection.close()
-    timer = threading.Timer(0.1, driver.interrupt)
-    timer.start()
-    with pytest.raises(Unavailable, match="interrupted"):
-        getattr(driver, answer)()
-    timer.join()
-    driver.close()

@@ -12,6 +12,7 @@ import logging
 import os
 import stat
 import threading
+import time
 from pathlib import Path
 
 import duckdb
@@ -30,6 +31,8 @@ _RESERVE = 16 << 20
 """Bytes that stay free on the disk, or a sixteenth of a smaller one."""
 _PATIENCE = 10.0
 """Seconds that another thread has to end its question when the file has to be opened anew."""
+_AGAIN = 0.05
+"""Seconds between two interruptions of that question."""
 
 
 class Session:
@@ -225,8 +228,7 @@ class Database:
         """Close every connection: as long as one is open, DuckDB would give the same broken memory again."""
         while self._sessions:
             session = self._sessions[-1]
-            session.connection.interrupt()
-            if not session.lock.acquire(timeout=_PATIENCE):
+            if not _seized(session):
                 raise errors.Unavailable(f"storage {self.path}: another thread still reads it")
             try:
                 with contextlib.suppress(duckdb.Error):
@@ -248,6 +250,16 @@ class Database:
             mode = self.path.stat().st_mode
             if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
                 raise errors.ConfigError(f"storage {self.path}: is no regular file")
+
+
+def _seized(session: Session) -> bool:
+    """Whether it was let go of in time; DuckDB forgets an interruption of what has not begun yet."""
+    until = time.monotonic() + _PATIENCE
+    while time.monotonic() < until:
+        session.connection.interrupt()
+        if session.lock.acquire(timeout=_AGAIN):
+            return True
+    return False
 
 
 def _inode(path: Path) -> tuple[int, int] | None:

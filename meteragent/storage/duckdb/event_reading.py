@@ -1,17 +1,15 @@
 """Answers of the store on events: newest first, their types and traits."""
 
-from typing import Any
-
 from meteragent.clock import SECOND
 from meteragent.event import NONE, TEXT, Event
 from meteragent.storage.base import EventPage, TraitKind
+from meteragent.storage.conditions import EventConditions
 from meteragent.storage.duckdb.asking import Question
-from meteragent.storage.duckdb.conditions import like
+from meteragent.storage.duckdb.conditions import glob
 from meteragent.storage.duckdb.reading import spans
 from meteragent.storage.duckdb.schema import FOREVER, NEVER
-from meteragent.storage.event_query import EventQuery, is_pattern
-from meteragent.storage.event_row import PAGE_BYTES, begins, event_of, numbers, texts
-from meteragent.storage.query import Condition, Value
+from meteragent.storage.event_query import EventQuery
+from meteragent.storage.event_row import PAGE_BYTES, begins, event_of
 
 _EVENTS = """
 with chosen as (
@@ -77,70 +75,38 @@ def event_types(question: Question) -> list[str]:
 def traits(question: Question, event_type: str | None) -> list[TraitKind]:
     """The traits that events have, by event type and name."""
     where = _Where(EventQuery())
-    condition = "true" if event_type is None else where.type(event_type)
+    condition = "true" if event_type is None else where.of_type(event_type)
     return [TraitKind(*row) for row in question.rows(_TRAITS.format(conditions=condition), where.bound)]
 
 
-class _Where:
-    """The conditions of a query but for its range, and the values that they bind."""
+class _Where(EventConditions):
+    """As DuckDB has them told."""
 
-    def __init__(self, query: EventQuery) -> None:
-        self.bound: dict[str, Any] = {}
-        self.conditions: list[str] = []
-        if query.event_type is not None:
-            chosen = f"select event_type.id from event_type where {self.type(query.event_type)}"
-            self.conditions.append(f"event_type in ({chosen})")
-        if query.message_id is not None:
-            self.conditions.append(f"message_id = {self._bind(query.message_id)}")
-        self.conditions += [self._of_trait(condition) for condition in query.traits]
+    mark = "$"
 
-    def type(self, pattern: str) -> str:
-        """A condition on the name of an event type."""
-        if is_pattern(pattern):
-            return f"event_type.name like {self._bind(like(pattern))} escape '\\'"
-        return f"event_type.name = {self._bind(pattern)}"
+    def matches(self, column: str, pattern: str) -> str:
+        """See the base."""
+        return glob(column, pattern, self.bind)
 
-    def _bind(self, value: Any) -> str:
-        name = f"v{len(self.bound)}"
-        self.bound[name] = value
-        return f"${name}"
+    def within(self, text: str) -> str:
+        """See the base."""
+        return f"contains(traits, {self.bind(text)})"
 
-    def _of_trait(self, condition: Condition) -> str:
-        name, op, value = condition.field, condition.op, condition.value
-        if op == "!=":
-            assert not isinstance(value, tuple)
-            return f"not {self._equal(name, value)}"
-        if isinstance(value, tuple):
-            return f"({' or '.join(self._equal(name, each) for each in value) or 'false'})"
-        return self._equal(name, value) if op == "=" else self._compared(name, op, value)
-
-    def _equal(self, name: str, value: Value) -> str:
-        """Of text without reading JSON, which takes much longer."""
-        if value is None:
-            return f"(not contains(traits, {self._bind(begins(name))}))"
-        if isinstance(value, str):
-            return f"({' or '.join(f'contains(traits, {self._bind(each)})' for each in texts(name, value))})"
-        return self._compared(name, "=", value)
-
-    def _compared(self, name: str, op: str, value: Value) -> str:
-        if not isinstance(value, str):
-            wanted = f"{self._bind(float(value or 0))}::double"
-            return f"({' or '.join(self._number(begin, op, wanted) for begin in numbers(name))})"
-        told = f"{op} {self._bind(value)}"
-        if op == "glob":
-            told = f"like {self._bind(like(value))} escape '\\'"
+    def has_text(self, name: str, op: str, value: str) -> str:
+        """See the base."""
         fulfilled = (
-            f"(trait ->> 0) = {self._bind(name)} and (trait ->> 1) in ('{NONE}', '{TEXT}')"
-            f" and (trait ->> 2 {told})"
+            f"(trait ->> 0) = {self.bind(name)} and (trait ->> 1) in ('{NONE}', '{TEXT}')"
+            f" and {self.compared('(trait ->> 2)', op, value)}"
         )
         return (
-            f"case when contains(traits, {self._bind(begins(name))}) then"
+            f"case when {self.within(begins(name))} then"
             f" len(list_filter(json_extract(traits, '$[*]'), lambda trait: {fulfilled})) > 0 else false end"
         )
 
-    def _number(self, begin: str, op: str, wanted: str) -> str:
+    def has_number(self, name: str, begin: str, op: str, value: float) -> str:
         """Without reading JSON: the number stands between what begins the trait and a bracket."""
-        begins_at = self._bind(begin)
+        del name
+        begins_at, wanted = self.bind(begin), f"{self.bind(value)}::double"
         number = "try_cast(split_part(behind, ']', 1) as double)"
         return (
             f"case when contains(traits, {begins_at}) then len(list_filter(string_split(traits,"

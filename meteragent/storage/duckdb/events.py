@@ -9,8 +9,6 @@ from meteragent.clock import SECOND
 from meteragent.storage.duckdb.known import Column, Known
 from meteragent.storage.event_row import EventRow, EventRows, TraitKey, told
 
-MOST_KNOWN = 65_000
-"""Event types, and traits, that are remembered."""
 _SHARE = 4
 """Of DuckDB's memory that part which the traits and notifications of one batch may take."""
 _PARTS = 8
@@ -47,25 +45,19 @@ class StagedEvents:
         traits = given.traits
         if len(taken) < len(given.rows):
             traits = told(given.events[n] for n in taken.tolist())
-        known = self._known.traits
-        self._traits = {key: hour for key, hour in traits.items() if key not in known or hour > known[key]}
+        self._traits = self._known.events.newer(traits)
         self._tell(numbers)
 
     def keep(self) -> None:
         """After its commit: remember what was written."""
         known = self._known
-        if len(known.event_types) > MOST_KNOWN:
-            known.event_types = {}
-        if len(known.traits) > MOST_KNOWN:
-            known.traits = {}
-        known.event_types.update(self._types)
-        known.traits.update(self._traits)
+        known.events.keep(self._types, self._traits)
         known.next["event"], known.next["event_type"] = self._next_event, self._next_type
         known.newest_event = self._newest
 
     def _numbered(self, names: dict[str, int]) -> dict[str, int]:
         """Numbers of types, which are added where they are new."""
-        known = self._known.event_types
+        known = self._known.events.types
         missing = [name for name in names if name not in known]
         if missing:
             found = self._connection.execute(

@@ -27,7 +27,7 @@ from meteragent.storage.delivery import (
     series_keys,
 )
 from meteragent.storage.duckdb.schema import HOUR, NEVER
-from meteragent.storage.event_row import TraitKey
+from meteragent.storage.known_events import KnownEvents
 from meteragent.storage.recurring import Recurring
 
 MOST_SERIES = 500_000
@@ -102,9 +102,8 @@ class Known:
         """The attributes that its last sample had."""
         self.bringer = PerSeries(NO_PART, np.int32)
         """The part that brought its last sample."""
-        self.event_types: dict[str, int] = {}
-        self.traits: dict[TraitKey, int] = {}
-        """The newest hour of each."""
+        self.events: KnownEvents[int] = KnownEvents()
+        """Of each type its number."""
         self.newest_event = NEVER
         """An instant after which the store has no event."""
         self.next = dict.fromkeys(_NUMBERED, 1)

@@ -118,16 +118,13 @@ def _sample(row: tuple[Any, ...]) -> Sample:
 
 def meters(question: Question) -> list[Meter]:
     """All meters, by name."""
-    with question.reading() as connection:
-        found = connection.execute("select name, type, unit from meter order by all").fetchall()
-    return [Meter(*row) for row in found]
+    return [Meter(*row) for row in question.rows("select name, type, unit from meter order by all", {})]
 
 
 def resources(question: Question) -> list[Resource]:
     """All resources, by id."""
-    with question.reading() as connection:
-        found = connection.execute("select distinct resource_id, source from series order by all").fetchall()
-    return [Resource(*row) for row in found]
+    sql = "select distinct resource_id, source from series order by all"
+    return [Resource(*row) for row in question.rows(sql, {})]
 
 
 def polls(question: Question, start: int | None, end: int | None, host: str | None) -> Iterator[Poll]:

@@ -13,7 +13,15 @@ from meteragent.batch import CONFLICT, Batch, Position, Published, Refusal
 from meteragent.clock import SECOND, Clock, iso
 from meteragent.sample import Sample
 from meteragent.storage.base import EXPIRED
-from meteragent.storage.delivery import EARLIER, Earlier, parts, recorded, sides
+from meteragent.storage.delivery import (
+    EARLIER,
+    Earlier,
+    parts,
+    recorded,
+    said_of_former_journal,
+    said_of_new_agent,
+    sides,
+)
 from meteragent.storage.duckdb import account
 from meteragent.storage.duckdb.columns import Columns
 from meteragent.storage.duckdb.connection import Store
@@ -103,9 +111,7 @@ class Recorder:
         if number is not None:
             return number
         if position.sequence > 1:
-            self._remarks.append(
-                f"is new to this agent; its {position.sequence - 1} batches before this one are not in it"
-            )
+            self._remarks.append(said_of_new_agent(position))
         return _insert_agent(connection, position, staged)
 
     def _renewed(
@@ -117,11 +123,7 @@ class Recorder:
         time; samples that do are known by their identity.
         """
         connection.execute("update agent set epoch = epoch || '/' || number where number = ?", (agent,))
-        self._remarks.append(
-            f"position {position.sequence} of agent {position.agent}, sink {position.sink} held another"
-            " batch: the agent's journal went back in time, to a backup perhaps; what it recorded before"
-            " stays, and nothing that comes now is taken for it"
-        )
+        self._remarks.append(said_of_former_journal(position))
         return _insert_agent(connection, position, staged)
 
     def _note(

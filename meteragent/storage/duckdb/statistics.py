@@ -12,8 +12,9 @@ from typing import Any
 
 from meteragent.errors import QueryError
 from meteragent.storage.base import MOST_STATISTICS
+from meteragent.storage.conditions import SERIES
 from meteragent.storage.duckdb.asking import Question
-from meteragent.storage.duckdb.conditions import SERIES, Where, json_kind, json_path
+from meteragent.storage.duckdb.conditions import Where, json_kind, json_path
 from meteragent.storage.duckdb.measures import Measures, Told, Volumes
 from meteragent.storage.query import CARDINALITY, METADATA, Query, Statistic
 

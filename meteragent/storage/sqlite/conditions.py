@@ -1,18 +1,15 @@
 """A query as SQL: which series, which attributes, which samples; apart, because every answer needs it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from meteragent.storage.query import METADATA, Condition, Query, Value, metadata_path
+from meteragent.storage.conditions import SampleConditions
+from meteragent.storage.query import Condition, Query, Value, metadata_path
 from meteragent.storage.sqlite.globs import glob
 from meteragent.storage.sqlite.known import NEVER
 from meteragent.storage.sqlite.schema import SLOT
 
 FOREVER = 2**63 - 1
-SERIES = {"resource_id": "resource_id", "name": "meter", "source": "source"}
-"""Fields that a series tells, and their columns."""
-SAMPLE = {"volume": "cast(volume as real)", "timestamp": "at"}
-"""Fields that a sample tells itself; attributes tell the others."""
 
 # The slots that have samples, each found by a look-up.
 _SLOTS = """(with recursive found(slot) as (
@@ -23,42 +20,17 @@ _SLOTS = """(with recursive found(slot) as (
 ) select slot from found where slot is not null)"""
 
 
-class Where:
+class Where(SampleConditions):
     """The conditions of a query, by the table that tells, and the values that they bind."""
 
+    mark = ":"
+    numbers: ClassVar = {"volume": "cast(volume as real)", "timestamp": "at"}
+
     def __init__(self, query: Query) -> None:
-        self.bound: dict[str, Any] = {}
+        super().__init__(query)
         self.start = within_all_time(query.start, NEVER)
         self.end = within_all_time(query.end, FOREVER)
         self._few = query.meter is not None or query.resource_id is not None
-        given = [
-            Condition(field, "=", value)
-            for field, value in (
-                ("name", query.meter),
-                ("resource_id", query.resource_id),
-                ("project_id", query.project_id),
-            )
-            if value is not None
-        ]
-        self.series: list[str] = []
-        self.attributes: list[str] = []
-        self.sample: list[str] = []
-        for condition in (*given, *query.where):
-            field = condition.field
-            if field in SERIES:
-                self.series.append(self._of_text(f"series.{SERIES[field]}", condition))
-            elif field in SAMPLE:
-                self.sample.append(self._of_number(SAMPLE[field], condition))
-            elif field.startswith(METADATA):
-                self.attributes.append(self._of_metadata(condition))
-            else:
-                self.attributes.append(self._of_text(f"attributes.{field}", condition))
-
-    def bind(self, value: Any) -> str:
-        """A place for a value in a statement."""
-        name = f"v{len(self.bound)}"
-        self.bound[name] = value
-        return f":{name}"
 
     def chosen_series(self) -> str:
         """A condition on ``series``; empty for all."""
@@ -83,7 +55,8 @@ class Where:
             conditions.append(f"attributes in ({chosen})")
         return " and ".join((*conditions, *self.sample)) or "true"
 
-    def _of_text(self, column: str, condition: Condition) -> str:
+    def of_text(self, column: str, condition: Condition) -> str:
+        """See the base."""
         op, value = condition.op, condition.value
         if isinstance(value, tuple):
             texts = ", ".join(self.bind(each) for each in value if each is not None)
@@ -93,22 +66,19 @@ class Where:
             return glob(column, str(value), self.bind)
         return f"{column} { {'=': 'is', '!=': 'is not'}.get(op, op) } {self.bind(value)}"
 
-    def _of_number(self, column: str, condition: Condition) -> str:
+    def of_number(self, column: str, condition: Condition) -> str:
+        """See the base."""
         op, value = condition.op, condition.value
         if isinstance(value, tuple):
             return f"{column} in ({', '.join(self.bind(_double(each)) for each in value)})"
         return f"{column} {op} {self.bind(_double(value))}"
 
-    def _of_metadata(self, condition: Condition) -> str:
-        path = self.bind(json_path(condition.field))
-        op, value = condition.op, condition.value
-        if op == "!=":
-            return f"not {self._of_key(path, '=', value)}"
-        if isinstance(value, tuple):
-            return f"({' or '.join(self._of_key(path, '=', each) for each in value) or 'false'})"
-        return self._of_key(path, op, value)
+    def path(self, field: str) -> str:
+        """See the base."""
+        return self.bind(json_path(field))
 
-    def _of_key(self, path: str, op: str, value: Value | Sequence[Value]) -> str:
+    def of_key(self, path: str, op: str, value: Value | Sequence[Value]) -> str:
+        """See the base."""
         kind = f"coalesce(json_type(attributes.metadata, {path}), 'null')"
         if value is None or isinstance(value, bool):
             return f"({kind} = {self.bind({None: 'null', True: 'true', False: 'false'}[value])})"

@@ -14,8 +14,6 @@ TOGETHER = 100
 """Rows that one statement inserts; the reason is that of samples."""
 MOST_BYTES = 256 << 20
 """Of the traits and the notifications of one batch, which are in memory at once."""
-MOST_KNOWN = 65_000
-"""Event types, and traits, that are remembered."""
 
 _generated = itemgetter(0)
 _NEWEST = "do update set last_hour = max(last_hour, excluded.last_hour)"
@@ -58,10 +56,11 @@ class StagedEvents:
             (tuple(chain.from_iterable(made[i : i + TOGETHER])) for i in range(0, whole, TOGETHER)),
         )
         self._connection.executemany(_INSERT, made[whole:])
-        new = self._newer(given.traits)
+        new = self._known.events.newer(given.traits)
         if new and self._connection.total_changes() - before < len(made):
             # of one that was there before, what comes now is not kept
-            new = self._newer(told(compress(given.events, self._of_batch(given.rows, numbers, batch))))
+            stored = compress(given.events, self._of_batch(given.rows, numbers, batch))
+            new = self._known.events.newer(told(stored))
         self._connection.executemany(
             _TRAIT,
             ((numbers[event_type], name, kind, hour) for (event_type, name, kind), hour in new.items()),
@@ -70,17 +69,11 @@ class StagedEvents:
 
     def keep(self) -> None:
         """After its commit: remember what was written."""
-        known = self._known
-        if len(known.event_types) > MOST_KNOWN:
-            known.event_types = {}
-        if len(known.traits) > MOST_KNOWN:
-            known.traits = {}
-        known.event_types.update(self._types)
-        known.traits.update(self._traits)
+        self._known.events.keep(self._types, self._traits)
 
     def _number(self, name: str, hour: int) -> int:
         """The number of a type, which is added where it is new, and told of a newer hour."""
-        number, newest = self._known.event_types.get(name, (0, 0))
+        number, newest = self._known.events.types.get(name, (0, 0))
         if not number or hour > newest:
             (number,) = one(self._connection, _TYPE, (name, hour))
             self._types[name] = (number, hour)
@@ -90,8 +83,3 @@ class StagedEvents:
         for generated, message_id, event_type, *_ in given:
             place = (generated, message_id, numbers[event_type])
             yield (batch,) in rows(self._connection, _STORED, place)
-
-    def _newer(self, told: dict[TraitKey, int]) -> dict[TraitKey, int]:
-        """Those that the store does not know, or of an older hour."""
-        known = self._known.traits
-        return {key: hour for key, hour in told.items() if key not in known or hour > known[key]}

@@ -27,7 +27,7 @@ from meteragent.storage.delivery import (
     series_key,
     series_keys,
 )
-from meteragent.storage.event_row import TraitKey
+from meteragent.storage.known_events import KnownEvents
 from meteragent.storage.recurring import Recurring
 from meteragent.storage.sqlite import numbering
 from meteragent.storage.sqlite.answer import one
@@ -92,10 +92,8 @@ class Known:
         self.attributes: dict[AttributesKey, Entry] = {}
         self.meters: dict[MeterKey, int] = {}
         self.kinds: dict[tuple[str, str], tuple[str, str]] = {}
-        self.event_types: dict[str, tuple[int, int]] = {}
-        """Number and newest hour of each."""
-        self.traits: dict[TraitKey, int] = {}
-        """The newest hour of each."""
+        self.events: KnownEvents[tuple[int, int]] = KnownEvents()
+        """Of each type its number and newest hour."""
         self._metadata = 0
 
     def believe(self, connection: apsw.Connection, opened: int) -> None:

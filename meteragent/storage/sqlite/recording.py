@@ -14,7 +14,16 @@ from meteragent.batch import CONFLICT, Batch, Poll, Position, Published, Refusal
 from meteragent.clock import SECOND, Clock, iso
 from meteragent.sample import Sample
 from meteragent.storage.base import EXPIRED
-from meteragent.storage.delivery import EARLIER, Earlier, parts, recorded, sides
+from meteragent.storage.delivery import (
+    EARLIER,
+    Earlier,
+    parts,
+    place_of,
+    recorded,
+    said_of_former_journal,
+    said_of_new_agent,
+    sides,
+)
 from meteragent.storage.event_row import EventRows
 from meteragent.storage.sqlite import volume as volumes
 from meteragent.storage.sqlite.answer import one, rows
@@ -137,9 +146,7 @@ class Recorder:
         if number is None:
             number = _insert_agent(connection, position)
             if position.sequence > 1:
-                self._remarks.append(
-                    f"is new to this agent; its {position.sequence - 1} batches before this one are not in it"
-                )
+                self._remarks.append(said_of_new_agent(position))
         return number
 
     def _renewed(self, connection: apsw.Connection, agent: int, position: Position) -> int:
@@ -148,18 +155,14 @@ class Recorder:
         What it recorded is kept under another name of the epoch, so that positions may come a second
         time; samples that do are known by their identity.
         """
-        place = f"position {position.sequence} of agent {position.agent}, sink {position.sink}"
         if self._presence.of_another_process(position.agent, position.epoch):
             raise errors.Unavailable(
-                f"storage {self._store.path}: {place} holds another batch, and another process records under"
-                " this agent's id and journal: a copy of its state folder is in use; this one goes on when"
-                " the other has ended"
+                f"storage {self._store.path}: {place_of(position)} holds another batch, and another process"
+                " records under this agent's id and journal: a copy of its state folder is in use; this one"
+                " goes on when the other has ended"
             )
         connection.execute("update agent set epoch = epoch || '/' || number where number = ?", (agent,))
-        self._remarks.append(
-            f"{place} held another batch: the agent's journal went back in time, to a backup perhaps; what it"
-            " recorded before stays, and nothing that comes now is taken for it"
-        )
+        self._remarks.append(said_of_former_journal(position))
         return _insert_agent(connection, position)
 
     def _write(

@@ -14,10 +14,11 @@ import apsw
 
 from meteragent.errors import QueryError
 from meteragent.storage.base import MOST_STATISTICS
+from meteragent.storage.conditions import SERIES
 from meteragent.storage.query import CARDINALITY, METADATA, Query, Statistic
 from meteragent.storage.sqlite.answer import one, rows
 from meteragent.storage.sqlite.asking import Question
-from meteragent.storage.sqlite.conditions import SERIES, Where, json_path
+from meteragent.storage.sqlite.conditions import Where, json_path
 from meteragent.storage.sqlite.measures import EXACT, FAST, HUGE, OVERFLOW, Measured, Measures
 from meteragent.storage.sqlite.schema import SLOT
 
