@@ -130,7 +130,7 @@ def run(folder: Path, seconds: float) -> tuple[list[float], dict[str, str]]:
     ).fetchall()
     store.close()
     listed = subprocess.run(
-        command("plugin", "list", *where, "-f", "json"), env=env, check=True, capture_output=True
+        command("plugin", "list", "--load", *where, "-f", "json"), env=env, check=True, capture_output=True
     )
     states = {
         row["name"].rpartition(".")[2]: f"{row['state']}: {row['reason']}"

@@ -1,8 +1,14 @@
 """What all tests share: nothing but the plugins under test runs in the threads that calls are made in."""
 
+import atexit
 import gc
 import logging
+import os
+import shutil
+import signal
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -19,6 +25,36 @@ from tests.servers import redis_server as redis_server
 settings.register_profile("repeatable", derandomize=True)
 settings.register_profile("exploring", max_examples=1_000)
 settings.load_profile("repeatable")
+
+LONGEST = (
+    "test_crash.py",
+    "test_bus_crash.py",
+    "storage/test_duckdb_contract.py",
+    "storage/test_duckdb_powerloss.py",
+    "storage/test_duckdb_statistics.py",
+    "storage/test_duckdb_processes.py",
+    "test_config_check.py",
+    "test_running.py",
+    "notifications/test_listener_faults.py",
+    "notifications/test_listener.py",
+    "cli/test_notification_tap.py",
+    "test_plugin_guide.py",
+)
+"""Files that take longest, each as long as many others: begun first, they do not end alone at the last."""
+
+# What a shell puts into the background ignores Ctrl-C, and so would each command that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The catalogue of plugins is kept for as long as the tests run, and away from the developer's own.
+os.environ["CACHE_DIRECTORY"] = tempfile.mkdtemp(prefix="meteragent-cache-")
+atexit.register(shutil.rmtree, os.environ["CACHE_DIRECTORY"], ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest; the rest as collected."""
+    here = Path(__file__).parent
+    rank = {here / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 @pytest.fixture(autouse=True)

@@ -1,12 +1,14 @@
 """What the agent answers over its socket."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
+from meteragent.control import plugin_states
 from meteragent.control.answer import JSON, TEXT, Answer, Routes, of_json
 from meteragent.figures import Figure, prometheus
+from meteragent.plugins.loader import Plugin
 
 
 class Reloaded(msgspec.Struct, frozen=True):
@@ -24,6 +26,9 @@ class Told(Protocol):
     def status(self) -> dict[str, Any]:
         """What it is doing."""
 
+    def plugins(self) -> Sequence[Plugin]:
+        """What became of the plugins that it loads."""
+
 
 def make_routes(agent: Told, reload: Callable[[], list[str]], query: Callable[[bytes], Answer]) -> Routes:
     """The routes of an agent."""
@@ -40,7 +45,12 @@ def make_routes(agent: Told, reload: Callable[[], list[str]], query: Callable[[b
         del body
         return of_json(Reloaded(reload()))
 
+    def plugins(body: bytes) -> Answer:
+        del body
+        return of_json(plugin_states.States(plugin_states.states(agent.plugins())))
+
     return {
+        ("GET", plugin_states.PATH): plugins,
         ("GET", "/metrics"): metrics,
         ("GET", "/status"): status,
         ("POST", "/reload"): reloaded,

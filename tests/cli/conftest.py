@@ -77,7 +77,9 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Distributio
         folder = tmp_path / "site"
         metadata = folder / "elsewhere-1.0.dist-info"
         metadata.mkdir(parents=True)
-        (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: elsewhere\nVersion: 1.0\n")
+        (metadata / "METADATA").write_text(
+            "Metadata-Version: 2.1\nName: elsewhere\nVersion: 1.0\nSummary: Plugins for a test\n"
+        )
         (metadata / "entry_points.txt").write_text(entry_points)
         (folder / "elsewhere.py").write_text(code)
         monkeypatch.syspath_prepend(str(folder))
