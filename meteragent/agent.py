@@ -33,6 +33,7 @@ from meteragent.message import Received
 from meteragent.plain import printable
 from meteragent.plan import Plan, changes, make_plan
 from meteragent.plugins.catalog import Found
+from meteragent.plugins.loader import Plugin
 from meteragent.running import Running
 from meteragent.self_metering import VERSION, SelfMetering
 from meteragent.storage.base import StorageDriver
@@ -138,10 +139,14 @@ class Agent:
         late = running.change(plan, found)
         if former is not None and former is not manager.discoverer:
             former.close()
+        before.plugins.layers.close(plan.plugins.layers)
+        told = plan.plugins.remarks(before.plugins)
         self._plan, self._settings = plan, settings
+        plan.plugins.let_go()
         del before
         gc.collect()  # else the files that former pollsters had open would stay open for long
         lines = [f"reloaded: {change}" for change in found] or ["reloaded: nothing that runs has changed"]
+        lines = [*(f"reloaded: {each}" for each in told), *lines]
         lines += [f"{name} still ends what it was at, and changes after that" for name in late]
         return list(map(printable, lines))
 
@@ -254,6 +259,8 @@ class Agent:
         deadline = time.monotonic() + seconds
         if self._running is not None and self._running.stop(deadline):
             self._journal.close()  # else a thread may still be in it, and ending the process closes it
+            if self._plan is not None:
+                self._plan.plugins.layers.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -276,12 +283,17 @@ class Agent:
     def figures(self) -> list[Figure]:
         """What it tells about itself."""
         running = self._running
-        return self.metering.figures(
+        told = self.metering.figures(
             self._account()[0],
             running.sinks if running else (),
             self._holding,
             running.listeners if running else (),
         )
+        return [*told, *(self._plan.plugins.layers.stack.figures() if self._plan else ())]
+
+    def plugins(self) -> list[Plugin]:
+        """The pollsters and discoveries and what is around them, and what became of each."""
+        return self._plan.plugins.plugins if self._plan else []
 
     def status(self) -> dict[str, Any]:
         """What it is doing, as JSON can say it; times are microseconds since the epoch."""

@@ -1,10 +1,9 @@
 """Makes sources and sinks out of the configuration and the plugins found; the agent then runs them."""
 
 import contextlib
-import itertools
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,23 +11,22 @@ from urllib.parse import urlsplit
 import msgspec
 
 from meteragent import state_folder
-from meteragent.batch import Published
 from meteragent.clock import Clock
 from meteragent.config import Settings
-from meteragent.discovery.discoverer import Discoverer
 from meteragent.errors import ConfigError, MeteragentError
-from meteragent.figures import Figure
+from meteragent.loaded import Pollsters
 from meteragent.pipeline.definition import DEFAULT as DEFAULT_PIPELINE
 from meteragent.pipeline.definition import SinkDefinition
 from meteragent.pipeline.definition import parse as parse_pipeline
 from meteragent.pipeline.target import Target, let_go
 from meteragent.plain import without_password
-from meteragent.plugins import catalog, loader
-from meteragent.plugins.bind import bind
+from meteragent.plugins import catalog, loader, stack
+from meteragent.plugins.bind import Context, bind
+from meteragent.plugins.choice import Choice
 from meteragent.plugins.contracts import PUBLISH
-from meteragent.pollsters.ancestor import Manager
+from meteragent.plugins.settling import settled
 from meteragent.pollsters.batches import Accept
-from meteragent.pollsters.caller import declared
+from meteragent.pollsters.caller import declared, selectors
 from meteragent.pollsters.definition import DEFAULT as DEFAULT_POLLING
 from meteragent.pollsters.definition import PollingSource, merged
 from meteragent.pollsters.definition import parse as parse_polling
@@ -36,7 +34,6 @@ from meteragent.pollsters.limits import limits
 from meteragent.pollsters.poller import Poller, matching
 from meteragent.pollsters.sharing import Sharing
 from meteragent.pollsters.states import States
-from meteragent.selection import Selection
 
 LOG = logging.getLogger(__name__)
 
@@ -51,9 +48,6 @@ OWN_FILES = (
 """Files in the state folder that no plugin may write to."""
 
 
-Figures = Callable[[], list[Figure]]
-
-
 class Source(msgspec.Struct, frozen=True):
     """A polling source, ready to be run in a thread."""
 
@@ -63,79 +57,6 @@ class Source(msgspec.Struct, frozen=True):
     meters: frozenset[str]
     """Those that its pollsters say they can yield and that it selects."""
     poller: Poller
-
-
-class Pollsters:
-    """The plugins that polling needs, loaded once."""
-
-    def __init__(
-        self, settings: Settings, before: "Pollsters | None" = None, figures: Figures = list
-    ) -> None:
-        """
-        :param before: those in use; what is loaded stays, unless an option of some plugin has changed
-        :param figures: gives what a running agent tells about itself; without one there are none
-        """
-        conf = settings.conf
-        disabled = conf.plugins.disable
-        values = {
-            "conf": conf, "host": settings.host, "state_dir": settings.state_dir, "figures": figures,
-        }  # fmt: skip
-        found = {kind: catalog.find(kind, conf.polling.namespaces) for kind in catalog.GROUPS}
-        groups = {each.namespace for each in found[catalog.POLLSTER]}
-        for namespace in conf.polling.namespaces:
-            if f"{catalog.GROUPS[catalog.POLLSTER]}.{namespace}" not in groups:
-                there = ", ".join(catalog.namespaces())
-                told = (
-                    f"[polling] namespaces: no pollsters are installed for {namespace!r}; installed: {there}"
-                )
-                LOG.warning("%s", settings.error("polling", "namespaces", told))
-        for pattern in loader.unmatched(itertools.chain.from_iterable(found.values()), disabled):
-            told = f"[plugins] disable: {pattern!r} matches none of the plugins found"
-            LOG.warning("%s", settings.error("plugins", "disable", told))
-        self._others = settings.others
-        kept = before._made if before is not None and before._others == settings.others else {}
-        self.pollsters = loader.load(found[catalog.POLLSTER], values, disabled, kept)
-        self.discoveries = loader.load(found[catalog.DISCOVERY], values, disabled, kept)
-        both = [*found[catalog.POLLSTER], *found[catalog.DISCOVERY]]
-        self._made: dict[catalog.Found, loader.Plugin] = {
-            one: plugin
-            for one, plugin in zip(both, [*self.pollsters, *self.discoveries], strict=True)
-            if plugin.state == "loaded"
-        }
-        if before is not None and kept and _same(self.discoveries, before.discoveries):
-            self.manager: Manager = before.manager
-            return
-        self.manager = Manager(conf)
-        discoveries = {each.name: each.object for each in self.discoveries if each.state == "loaded"}
-        self.manager.discoverer = Discoverer(discoveries, host=settings.host, manager=self.manager)
-
-    def warn_of(self, owner: str, selection: Selection) -> None:
-        """Log which patterns fit nothing that can be polled."""
-        for pattern in self.unmatched(selection):
-            LOG.warning("%s: meters: %r fits no meter of the pollsters that are loaded", owner, pattern)
-
-    def unmatched(self, selection: Selection) -> list[str]:
-        """The patterns that fit nothing that can be polled, as far as the pollsters say what they yield."""
-        if not all(declared(each) for each in self.loaded.values()):
-            return []
-        return selection.unmatched(self.meters)
-
-    @property
-    def meters(self) -> list[str]:
-        """What the loaded pollsters say that they yield, and their own names."""
-        return [*(meter for each in self.loaded.values() for meter in declared(each)), *self.loaded]
-
-    @property
-    def loaded(self) -> dict[str, Any]:
-        """The pollsters by name."""
-        return {each.name: each.object for each in self.pollsters if each.state == "loaded"}
-
-
-def _same(plugins: Sequence[loader.Plugin], others: Sequence[loader.Plugin]) -> bool:
-    """Whether they are the very same objects."""
-    return [(each.name, id(each.object)) for each in plugins] == [
-        (each.name, id(each.object)) for each in others
-    ]
 
 
 def polling_sources(settings: Settings) -> list[PollingSource]:
@@ -162,11 +83,15 @@ def make_source(
     """A polling source.
 
     :raises PluginError: when a pollster needs an argument that is not offered
+    :raises ConfigError: when what it says of middleware or isolation cannot be done
     """
+    for entry in definition.entries or (definition,):
+        plugins.layers.stack.check(entry.wrapping)
     poller = Poller(
-        definition, plugins.loaded, plugins.manager, accept,
+        definition, plugins.of_source(definition), plugins.manager, accept,
         clock=clock, limits=limits(settings.conf.polling), sharing=sharing, states=states,
         sample_source=settings.conf.sample_source, host=settings.host,
+        contexts=plugins.contexts(catalog.POLLSTER),
     )  # fmt: skip
     meters = _meters(definition, plugins.loaded)
     return Source(str(definition.name), definition.interval, meters, poller)
@@ -184,7 +109,7 @@ def _meters(definition: PollingSource, pollsters: Mapping[str, Any]) -> frozense
     return frozenset(
         meter
         for name, pollster in matching(definition, pollsters).items()
-        for meter in declared(pollster) or [name]
+        for meter in selectors(name, pollster)
         if definition.supports(meter) or not declared(pollster)
     )
 
@@ -208,9 +133,12 @@ def plan_sinks(settings: Settings, plugins: Pollsters | None = None) -> list[Sin
     return pipeline.sinks
 
 
-def make_targets(settings: Settings, clock: Clock, sinks: Sequence[SinkDefinition]) -> list[list[Target]]:
+def make_targets(
+    settings: Settings, clock: Clock, sinks: Sequence[SinkDefinition], layers: stack.Loaded = stack.BARE
+) -> list[list[Target]]:
     """The publishers of each sink; one URL named twice in it is one publisher.
 
+    :param layers: what is around their callbacks and the store's
     :raises ConfigError: when one is not installed, cannot use its URL, or would write to a file of another
     :raises PluginError: when one cannot be loaded
     """
@@ -219,10 +147,11 @@ def make_targets(settings: Settings, clock: Clock, sinks: Sequence[SinkDefinitio
     with contextlib.ExitStack() as refused:
         for sink, its in zip(sinks, targets, strict=True):
             refused.callback(let_go, its)
+            layers.stack.check(sink.wrapping)
             for url in dict.fromkeys(sink.publishers):
                 driver = make_driver(settings, clock) if urlsplit(url).scheme == "store" else None
                 try:
-                    its.append(_target(settings, clock, sink, url, driver, owners))
+                    its.append(_target(settings, clock, sink, url, driver, owners, layers))
                 except ConfigError as error:
                     raise ConfigError(
                         f"sink {sink.name!r}: {error}", file=sink.file, line=sink.line
@@ -232,7 +161,7 @@ def make_targets(settings: Settings, clock: Clock, sinks: Sequence[SinkDefinitio
 
 
 def target_faults(
-    settings: Settings, clock: Clock, sinks: Sequence[SinkDefinition]
+    settings: Settings, clock: Clock, sinks: Sequence[SinkDefinition], layers: stack.Loaded = stack.BARE
 ) -> Iterator[tuple[int, str, MeteragentError]]:
     """Why publishers cannot be made: each is made, with a store for reading only, and closed again.
 
@@ -248,7 +177,7 @@ def target_faults(
                 except MeteragentError:  # a fault of the option
                     continue
             try:
-                _target(settings, clock, sink, url, driver, owners).close()
+                settled(_target(settings, clock, sink, url, driver, owners, layers).close())
             except MeteragentError as error:
                 yield position, url, error
 
@@ -265,7 +194,13 @@ def _owners(settings: Settings, clock: Clock) -> dict[Path, str]:
 
 
 def _target(
-    settings: Settings, clock: Clock, sink: SinkDefinition, url: str, driver: Any, owners: dict[Path, str]
+    settings: Settings,
+    clock: Clock,
+    sink: SinkDefinition,
+    url: str,
+    driver: Any,
+    owners: dict[Path, str],
+    layers: stack.Loaded = stack.BARE,
 ) -> Target:
     """A publisher; the file that it writes to is added to those that have an owner.
 
@@ -274,17 +209,39 @@ def _target(
     values = _values(settings, clock, url)
     with contextlib.ExitStack() as refused:
         if driver is not None:
-            values["driver"] = driver
             refused.callback(driver.close)
-        publisher = loader.load_one(
-            catalog.PUBLISHER, urlsplit(url).scheme, values, settings.conf.plugins.disable
-        )
-        publish: Callable[[Mapping[str, Any]], Published | None] = bind(publisher.publish, PUBLISH)
-        target = Target(url, publish, publisher.close)
+            values["driver"] = _layered(settings, driver, layers, sink)
+        choice = Choice.of(settings.conf)
+        values["provided"] = layers.names
+        found = loader.find_one(catalog.PUBLISHER, urlsplit(url).scheme, choice)
+        publisher = loader.make_one(found, values, choice)
+        context = _context(layers, found, publisher, values, sink)
+        publish = bind(publisher.publish, PUBLISH, context)
+        target = Target(url, publish, publisher.close, publish.provided)
         refused.callback(let_go, [target])
         _own(publisher, f"publisher {without_password(url)!r}", owners, of=f" of sink {sink.name!r}")
         refused.pop_all()
     return target
+
+
+def _layered(settings: Settings, driver: Any, layers: stack.Loaded, sink: SinkDefinition) -> Any:
+    """The driver with the middleware around what it records, where there is any."""
+    if not layers.stack.used:
+        return driver
+    found = find_driver(settings)
+    context = _context(layers, found, driver, {"conf": settings.conf, "host": settings.host}, sink)
+    around = layers.stack.around(driver.record, context, ())
+    if around is not None:
+        driver.record = around
+    return driver
+
+
+def _context(
+    layers: stack.Loaded, found: catalog.Found, plugin: Any, values: Mapping[str, Any], sink: SinkDefinition
+) -> Context:
+    """What a publisher, or the driver behind it, may name, and what is around it."""
+    told = layers.context(found, plugin, values)
+    return msgspec.structs.replace(told, source=sink.name, wrapping=sink.wrapping)
 
 
 def _own(
@@ -311,7 +268,7 @@ def find_driver(settings: Settings) -> catalog.Found:
     :raises ConfigError: when it is not installed
     """
     scheme = settings.conf.storage.connection.partition(":")[0]
-    return loader.find_one(catalog.STORAGE, scheme, settings.conf.plugins.disable, STORE)
+    return loader.find_one(catalog.STORAGE, scheme, Choice.of(settings.conf), STORE)
 
 
 def make_driver(
@@ -323,7 +280,7 @@ def make_driver(
     :raises ConfigError: when it is not installed or cannot use the URL
     """
     values = {**_values(settings, clock, settings.conf.storage.connection), "read_only": read_only}
-    return loader.make_one(found or find_driver(settings), values)
+    return loader.make_one(found or find_driver(settings), values, Choice.of(settings.conf))
 
 
 def _values(settings: Settings, clock: Clock, url: str) -> dict[str, Any]:

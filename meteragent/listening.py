@@ -14,17 +14,22 @@ from meteragent.errors import ConfigError
 from meteragent.notifications import handlers, options
 from meteragent.notifications.bindings import Bindings
 from meteragent.notifications.converter import Converter
-from meteragent.notifications.dispatcher import Dispatcher
+from meteragent.notifications.dispatcher import Contexts, Dispatcher
 from meteragent.notifications.intake import Accept, Check, Intake, Replays
 from meteragent.notifications.listener import Listener, Terms
+from meteragent.plugins import stack
+from meteragent.plugins.bind import Context
 from meteragent.plugins.catalog import NOTIFICATION, TRAIT, find
+from meteragent.plugins.choice import Choice
+from meteragent.plugins.wrapping import PLAIN
 
 _OPTIONS = (
     *(("event", opt.dest) for opt in options.EVENT_OPTS),
     *(("meter", opt.dest) for opt in options.METER_OPTS),
     *(("DEFAULT", opt.dest) for opt in options.RESERVED_OPTS),
     ("DEFAULT", "sample_source"), ("DEFAULT", "host"), ("notification", "conversion_timeout"),
-    ("plugins", "disable"), *(("publisher", opt.dest) for opt in signing.OPTS),
+    *(("plugins", name) for name in ("enable", "disable", "directories", "forbidden_imports", "middleware")),
+    *(("publisher", opt.dest) for opt in signing.OPTS),
 )  # fmt: skip
 """What decides, beside the documents of definitions, what messages become."""
 
@@ -54,7 +59,7 @@ class Listening(msgspec.Struct, frozen=True):
         return Listener(self.urls[label], self.bindings, self.terms, intake.take)
 
 
-def read(settings: Settings) -> Listening:
+def read(settings: Settings, layers: stack.Loaded = stack.BARE) -> Listening:
     """What the options say, with all that can be found wrong without a bus.
 
     :raises ConfigError: when it cannot be used
@@ -63,16 +68,18 @@ def read(settings: Settings) -> Listening:
     told = conf.notification
     for url in told.messaging_urls:
         _explained(settings, "messaging_urls", bus.check_url, url)
-    bindings = Bindings(tuple(told.exchanges), tuple(told.topics), tuple(told.priorities), told.queue_type)
+    bindings = Bindings.of(told)
     _explained(settings, "", bindings.check)
-    tls = bus.TLS(told.tls_ca_file, told.tls_cert_file, told.tls_key_file)
+    tls = bus.TLS.of(told)
     _explained(settings, "", tls.check)
     terms = Terms(
         told.batch_size, told.batch_timeout, told.prefetch or 0, int(told.heartbeat), tls,
         f"meteragent {settings.host}",
     )  # fmt: skip
-    made_of = _made_of(settings)  # first: what is changed meanwhile is seen at the next reload
-    dispatcher = Dispatcher(handlers.installed(conf), conf.sample_source)
+    made_of = _made_of(settings, layers)  # first: what is changed meanwhile is seen at the next reload
+    dispatcher = Dispatcher(
+        handlers.installed(conf, provided=layers.names), conf.sample_source, _contexts(settings, layers)
+    )  # fmt: skip
     converter = Converter(dispatcher, timeout=told.conversion_timeout)
     return Listening(_labelled(settings), bindings, terms, converter, made_of)
 
@@ -99,9 +106,23 @@ def _explained(settings: Settings, option: str, check: Callable[..., None], *val
         raise settings.error("notification", option, error) from None
 
 
-def _made_of(settings: Settings) -> tuple[Any, ...]:
+def _contexts(settings: Settings, layers: stack.Loaded) -> Contexts:
+    """What the callbacks of handlers may name, and what is around them."""
+    conf = settings.conf
+    values = {"conf": conf, "host": settings.host}
+    found = {each.name: each for each in find(NOTIFICATION, Choice.of(conf))}
+
+    def context(name: str, handler: Any) -> Context:
+        told = layers.context(found[name], handler, values)
+        return msgspec.structs.replace(told, timeout=conf.notification.conversion_timeout)
+
+    return context
+
+
+def _made_of(settings: Settings, layers: stack.Loaded) -> tuple[Any, ...]:
     values: Sequence[Any] = [
         (settings.conf if group == "DEFAULT" else settings.conf[group])[name] for group, name in _OPTIONS
     ]
-    plugins = [each for kind in (NOTIFICATION, TRAIT) for each in find(kind)]
-    return handlers.documents(settings.conf), values, settings.others, plugins
+    plugins = [each for kind in (NOTIFICATION, TRAIT) for each in find(kind, Choice.of(settings.conf))]
+    around = layers.stack.made_of(PLAIN, layers.names)
+    return handlers.documents(settings.conf), values, settings.others, plugins, around

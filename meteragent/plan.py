@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from meteragent.assembly import (
-    Figures,
-    Pollsters,
     make_source,
     make_targets,
     plan_sinks,
@@ -20,8 +18,13 @@ from meteragent.clock import Clock
 from meteragent.config import Settings
 from meteragent.errors import ConfigError
 from meteragent.journal import journal
+from meteragent.loaded import Figures, Pollsters
 from meteragent.pipeline.definition import SinkDefinition
 from meteragent.pipeline.target import Target, let_go
+from meteragent.plugins.catalog import NOTIFICATION, PUBLISHER, STORAGE, TRAIT
+from meteragent.plugins.confined import options as isolation
+from meteragent.plugins.survey import still
+from meteragent.plugins.wrapping import PLAIN
 from meteragent.pollsters.definition import PollingSource
 from meteragent.pollsters.limits import limits
 from meteragent.pollsters.poller import matching
@@ -75,14 +78,34 @@ def make_plan(settings: Settings, clock: Clock, figures: Figures = list, before:
     if before is not None:
         _refuse_restart(before.settings, settings)
         importlib.invalidate_caches()  # else what was installed meanwhile could be listed and not imported
-    plugins = Pollsters(settings, None if before is None else before.plugins, figures)
+    with still():
+        plugins = Pollsters(settings, None if before is None else before.plugins, figures)
+        try:
+            if before is not None and before.listening is not None:
+                _refuse_loss(before.plugins, plugins)
+            return _made(settings, clock, plugins)
+        except BaseException:
+            plugins.layers.close(None if before is None else before.plugins.layers)
+            raise
+
+
+def _refuse_loss(before: Pollsters, after: Pollsters) -> None:
+    """See that no file of handlers became unreadable: their messages would be acknowledged and be lost.
+
+    :raises ConfigError: naming the first one
+    """
+    for one, reason in after.unreadable(before, (NOTIFICATION, TRAIT)):
+        raise ConfigError(f"{reason}; {one.label} in it is in use, so nothing was reloaded")
+
+
+def _made(settings: Settings, clock: Clock, plugins: Pollsters) -> Plan:
     sources = {str(definition.name): definition for definition in polling_sources(settings)}
     for definition in sources.values():
         make_source(settings, clock, plugins, definition, _accept).poller.close()
         warn_of_source(plugins, definition)
-    listening = _listening(settings)
+    listening = _listening(settings, plugins)
     sinks = plan_sinks(settings, plugins)
-    targets = make_targets(settings, clock, sinks)
+    targets = make_targets(settings, clock, sinks, plugins.layers)
     names = [sink.name for sink in sinks]
     return Plan(
         settings, plugins, sources,
@@ -90,7 +113,7 @@ def make_plan(settings: Settings, clock: Clock, figures: Figures = list, before:
     )  # fmt: skip
 
 
-def _listening(settings: Settings) -> "Listening | None":
+def _listening(settings: Settings, plugins: Pollsters) -> "Listening | None":
     """The buses to listen on.
 
     :raises ConfigError: when what is said of them cannot be used
@@ -99,7 +122,7 @@ def _listening(settings: Settings) -> "Listening | None":
         return None
     from meteragent.listening import read  # what it brings with it, an agent without a bus does not need
 
-    return read(settings)
+    return read(settings, plugins.layers)
 
 
 def changes(before: Plan, after: Plan) -> list[Change]:
@@ -137,13 +160,22 @@ def _source_key(plan: Plan, source: PollingSource) -> tuple[Any, ...]:
     conf = plan.settings.conf
     pollsters = {name: id(each) for name, each in matching(source, plan.plugins.loaded).items()}
     discoveries = {each.name: id(each.object) for each in plan.plugins.discoveries}
-    return _written(source), pollsters, discoveries, limits(conf.polling), conf.sample_source
+    around = _around(plan, source)
+    apart = isolation.said(conf) if any(each.isolation for each in (source, *source.entries)) else None
+    return _written(source), pollsters, discoveries, limits(conf.polling), conf.sample_source, around, apart
+
+
+def _around(plan: Plan, source: PollingSource) -> list[tuple[Any, ...]]:
+    """What decides on the middleware around the callbacks of a source, and on what is provided to them."""
+    layers, polled = plan.plugins.layers, matching(source, plan.plugins.loaded).values()
+    callbacks = [each.get_samples for each in polled]
+    return [layers.made_of(entry.wrapping, callbacks) for entry in source.entries or (source,)]
 
 
 def _written(source: PollingSource) -> tuple[Any, ...]:
     """What was written of it; texts of resources, since 1, 1.0 and true would be equal."""
     entries = tuple(map(_written, source.entries))
-    told = repr((source.name, source.interval, source.resources, source.discovery))
+    told = repr((source.name, source.interval, source.resources, source.discovery, source.isolation))
     return told, source.meters, entries
 
 
@@ -151,8 +183,15 @@ def _sink_key(plan: Plan, sink: SinkDefinition) -> tuple[Any, ...]:
     """All that a sink is made of."""
     stores = any(url.partition(":")[0] == "store" for url in sink.publishers)
     retention = plan.settings.conf.storage.retention if stores else None
-    told = msgspec.structs.replace(sink, line=None, file=None)
-    return told, retention, plan.settings.others
+    told = msgspec.structs.replace(sink, line=None, file=None, wrapping=PLAIN)
+    provided = {name for each in plan.targets.get(sink.name, ()) for name in each.provided}
+    around = plan.plugins.layers.stack.made_of(sink.wrapping, provided)
+    schemes = {url.partition(":")[0].lower() for url in sink.publishers}
+    dropins = [plan.plugins.dropin_version(PUBLISHER, scheme) for scheme in sorted(schemes)]
+    if stores:
+        driver = plan.settings.conf.storage.connection.partition(":")[0]
+        dropins.append(plan.plugins.dropin_version(STORAGE, driver))
+    return told, retention, plan.settings.others, around, dropins
 
 
 def _refuse_restart(before: Settings, after: Settings) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from meteragent.errors import ConfigError, PluginError, PluginUnavailable
-from meteragent.plugins import loader
+from meteragent.plugins import making
 from meteragent.plugins.catalog import DISCOVERY, POLLSTER, PUBLISHER, STORAGE, Found
-from meteragent.plugins.loader import Plugin, check_patterns, load, load_one, look, unmatched
+from meteragent.plugins.choice import Choice
+from meteragent.plugins.loader import Plugin, load, load_one, look
 from tests.plugins.test_catalog import distribute
 
 GOOD = """
@@ -78,7 +79,7 @@ def test_makes_an_instance_with_what_it_names(write: Write) -> None:
         ("class P:\n api_version = 2\n def get_samples(self): pass", "wanted api_version 1; found 2"),
         (
             "from meteragent.pollsters.base import Pollster\nclass P(Pollster): pass",
-            "TypeError: Can't instantiate abstract class P",
+            ".P, which leaves get_samples abstract",
         ),
         (
             "class E(Exception):\n def __str__(self): raise KeyError\n"
@@ -121,7 +122,7 @@ def test_one_that_lasts_is_named(
     write: Write, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Everything waits for it, and nothing else would tell why."""
-    monkeypatch.setattr(loader, "PATIENCE", 0.02)
+    monkeypatch.setattr(making, "PATIENCE", 0.02)
     found = write("import time; time.sleep(0.2)\n" + GOOD)
     with caplog.at_level(logging.WARNING):
         assert one(found).state == "loaded"
@@ -148,24 +149,10 @@ def test_one_may_say_that_it_has_nothing_to_do(write: Write) -> None:
 @pytest.mark.parametrize("pattern", ["pollster:test.*", "pollster:*", "*:test.written*", "pollster:*@acme"])
 def test_the_config_disables_by_pattern(write: Write, pattern: str) -> None:
     """A plugin whose label a pattern matches is not even imported."""
-    (plugin,) = load([write("1 / 0")], {}, [pattern])
+    (plugin,) = load([write("1 / 0")], {}, Choice(disable=(pattern,)))
 
     assert plugin.state == "disabled"
     assert plugin.reason == f"by {pattern!r} in [plugins] disable"
-
-
-def test_a_pattern_that_matches_nothing_is_told(write: Write) -> None:
-    """A misspelt pattern is found out among all plugins."""
-    found = write(GOOD)
-
-    assert unmatched([found], ["pollster:test.cppu", found.label]) == ["pollster:test.cppu"]
-
-
-def test_a_pattern_begins_with_a_kind() -> None:
-    """A pattern without a known kind is a mistake, told with what is allowed."""
-    check_patterns(["pollster:host.disk*", "storage:sqlite"])
-    with pytest.raises(ConfigError, match=r"'disk\*' begins with no kind of plugin; allowed: pollster:…, "):
-        check_patterns(["disk*"])
 
 
 def test_a_name_that_two_distributions_bring_is_refused(write: Write) -> None:
@@ -175,7 +162,7 @@ def test_a_name_that_two_distributions_bring_is_refused(write: Write) -> None:
     free = write(GOOD)
 
     plugins = load([ours, free, theirs], {"host": "h"})
-    settled = load([ours, theirs], {"host": "h"}, [f"{ours.label}@other"])
+    settled = load([ours, theirs], {"host": "h"}, Choice(disable=(f"{ours.label}@other",)))
 
     assert [plugin.state for plugin in plugins] == ["failed", "loaded", "failed"]
     assert "of acme and " in plugins[0].reason
@@ -189,7 +176,7 @@ def test_looks_without_touching(write: Write) -> None:
     broken = write("1 / 0")
 
     assert [each.state for each in look([broken])] == ["installed"]
-    assert [each.state for each in look([broken], [broken.label])] == ["disabled"]
+    assert [each.state for each in look([broken], Choice(disable=(broken.label,)))] == ["disabled"]
     assert [each.state for each in look([broken, Found(POLLSTER, "n", broken.name, "other:P")])] == [
         "failed"
     ] * 2
@@ -206,8 +193,10 @@ def test_names_what_is_installed_when_it_is_not() -> None:
         ConfigError, match=r"publisher 'stroe' is not installed; installed: file, notifier, null, store"
     ):
         load_one(PUBLISHER, "stroe", {})
-    with pytest.raises(ConfigError, match=r"discovery 'static' is disabled by \[plugins\] disable"):
-        load_one(DISCOVERY, "static", {}, ["discovery:static"])
+    with pytest.raises(
+        ConfigError, match=r"discovery 'static' is disabled by 'discovery:static' in \[plugins"
+    ):
+        load_one(DISCOVERY, "static", {}, Choice(disable=("discovery:static",)))
 
 
 def test_lets_the_one_named_say_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
