@@ -9,14 +9,17 @@ from pathlib import Path
 
 from oslo_config import cfg
 
-from meteragent import option_faults, signing, state_folder
-from meteragent.config_files import Places, check_link, read_files, read_text
-from meteragent.errors import ConfigError, MeteragentError
+from meteragent import config_folders, label_groups, option_faults, signing, state_folder
+from meteragent.config_files import Options, Places, check_link, read_files, read_text
+from meteragent.errors import ConfigError, MeteragentError, NotFound
 from meteragent.journal import journal
 from meteragent.notifications import options
 from meteragent.plain import without_password
-from meteragent.plugins import loader
-from meteragent.pollsters import limits
+from meteragent.plugins import choice, option
+from meteragent.plugins.catalog import GROUPS
+from meteragent.plugins.confined import options as isolation
+from meteragent.plugins.option import Values
+from meteragent.pollsters import ceilometer, limits
 
 LOG = logging.getLogger(__name__)
 
@@ -122,9 +125,10 @@ def list_opts() -> list[tuple[str, Sequence[cfg.Opt]]]:
         ("DEFAULT", [*DEFAULT_OPTS, *options.RESERVED_OPTS]),
         ("agent", AGENT_OPTS),
         *options.GROUPS,
+        (isolation.GROUP, isolation.OPTS),
         ("journal", journal.OPTS),
-        ("plugins", loader.OPTS),
-        ("polling", [*POLLING_OPTS, *limits.OPTS]),
+        ("plugins", choice.OPTS),
+        ("polling", [*POLLING_OPTS, *limits.OPTS, *ceilometer.OPTS]),
         ("publisher", signing.OPTS),
         ("storage", STORAGE_OPTS),
     ]
@@ -145,6 +149,16 @@ class Settings:
         """By group and name the options in the files that only plugins may read, as written."""
         ours = {group for group, _ in list_opts()}
         return {key: place.text for key, place in self.places.items() if key[0] not in ours}
+
+    def options(self, label: str) -> Values:
+        """The values of the options of a plugin, as far as its source tells them.
+
+        :raises NotFound: when it is not installed
+        :raises ConfigError: when a value cannot be used
+        """
+        for found in label_groups.installed(self.conf, [label.lower()]):
+            return option.values(self.conf, found)
+        raise NotFound(f"no plugin {label!r:.80} is installed")
 
     def error(self, group: str, name: str, told: str | MeteragentError) -> ConfigError:
         """What is to be told of an option of ours, with its place, without a password."""
@@ -234,6 +248,8 @@ class Reading:
     faults: list[ConfigError]
     remarks: list[ConfigError]
     """What was taken although it is hardly what was meant."""
+    labels: option_faults.Groups = ()
+    """The groups in the files that hold options of plugins, as far as those are known."""
 
 
 def read(
@@ -248,12 +264,12 @@ def read(
     used_files, used_dirs = config_files or default_files, config_dirs or default_dirs
     faults: list[ConfigError] = []
     files = [
-        *_files(() if config_files else used_files, () if config_dirs else used_dirs, faults),
-        *_files(config_files, config_dirs, faults),
+        *config_folders.files(() if config_files else used_files, () if config_dirs else used_dirs, faults),
+        *config_folders.files(config_files, config_dirs, faults),
     ]
     written = read_files(files)
     faults += written.faults
-    conf = cfg.ConfigOpts()
+    conf = Options(written.places)
     for group, opts in list_opts():
         conf.register_opts(opts, group=None if group == "DEFAULT" else group)
     broken = {fault.file for fault in faults}
@@ -267,20 +283,33 @@ def read(
     except (cfg.Error, OSError, UnicodeDecodeError) as error:
         faults.append(ConfigError(str(error)))
     faults += option_faults.of_values(conf, list_opts(), written.places, broken)
-    remarks = [*option_faults.remarks(list_opts(), written)]
+    labels, of_labels, unknown = label_groups.read(conf, written.places, broken)
+    faults += of_labels
+    remarks = [*option_faults.remarks(list_opts(), written), *unknown]
     if not config_files and not config_dirs:
-        remarks += _hidden()
+        remarks += config_folders.hidden(PROJECT)
     try:
         folder = _state_dir(conf, written.places, state_dir)
     except ConfigError as error:
         faults.append(error)
         folder = state_folder.default(PROJECT)
     settings = Settings(conf, folder, written.places)
+    faults += _of_plugins(settings)
+    return Reading(settings, state_dir, files, faults, remarks, labels)
+
+
+def _of_plugins(settings: "Settings") -> Iterator[ConfigError]:
+    """What is wrong with the options that say which plugins are used."""
+    conf = settings.conf
+    for name in choice.PATTERNS:
+        try:
+            choice.check_patterns(name, conf.plugins[name], GROUPS)
+        except ConfigError as error:
+            yield settings.error("plugins", name, error)
     try:
-        loader.check_patterns(conf.plugins.disable)
+        ceilometer.check_namespaces(conf.polling.extra_namespaces)
     except ConfigError as error:
-        faults.append(settings.error("plugins", "disable", error))
-    return Reading(settings, state_dir, files, faults, remarks)
+        yield settings.error("polling", "extra_namespaces", error)
 
 
 def _parse(
@@ -298,44 +327,6 @@ def _parse(
         default_config_files=default_files,
         default_config_dirs=default_dirs,
     )
-
-
-def _files(files: Iterable[str], folders: Iterable[str], faults: list[ConfigError]) -> list[str]:
-    """The config files, as oslo.config goes through them; a folder that is none is added to the faults."""
-    found = []
-    for file in files:
-        try:
-            if not file:
-                raise ConfigError("config file '' names no file")
-            found.append(state_folder.absolute(file))
-        except ConfigError as error:
-            faults.append(error)
-    for folder in folders:
-        try:
-            found += _in_folder(folder)
-        except ConfigError as error:
-            faults.append(error)
-    return found
-
-
-def _in_folder(folder: str) -> list[str]:
-    """The config files in a folder.
-
-    :raises ConfigError: when it is none, or may not be read
-    """
-    path = Path(state_folder.absolute(folder))
-    if not folder or not path.is_dir():
-        raise ConfigError(f"config folder {folder!r} is {'no folder' if path.exists() else 'not there'}")
-    if not os.access(path, os.R_OK | os.X_OK):  # else it would seem to be empty
-        raise ConfigError(f"config folder {folder!r}: permission denied")
-    return sorted(str(file.absolute()) for file in path.glob("*.conf"))
-
-
-def _hidden() -> Iterator[ConfigError]:
-    """Name each default folder that may hold a configuration but cannot be looked into."""
-    for folder in (os.path.expanduser(f"~/.{PROJECT}"), f"/etc/{PROJECT}"):
-        if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK):
-            yield ConfigError(f"config folder {folder}: permission denied; what it may hold is ignored")
 
 
 def _state_dir(conf: cfg.ConfigOpts, places: Places, argument: str | None) -> Path:

@@ -8,19 +8,21 @@ from typing import Any
 
 import msgspec
 
-from meteragent import config
-from meteragent.assembly import Pollsters, make_driver, target_faults
+from meteragent import config, label_groups
+from meteragent.assembly import make_driver, target_faults
 from meteragent.bus import TLS, check_url
 from meteragent.clock import Clock
 from meteragent.config import Settings
 from meteragent.documents import Entry, as_text
 from meteragent.errors import ConfigError, MeteragentError
+from meteragent.loaded import Pollsters
 from meteragent.notifications import handlers
 from meteragent.notifications.bindings import Bindings
 from meteragent.pipeline import definition as pipeline
 from meteragent.pipeline.definition import SinkDefinition
 from meteragent.plain import near, without_password
 from meteragent.plugins.catalog import DISCOVERY
+from meteragent.plugins.wrapping import Wrapping
 from meteragent.pollsters import definition as polling
 from meteragent.pollsters.definition import PollingSource
 from meteragent.pollsters.poller import matching
@@ -49,15 +51,36 @@ def check(
     settings = reading.settings
     verdict = Verdict([*reading.files], [*reading.faults], [*reading.remarks])
     with _heard(settings, verdict.warnings):
-        plugins = Pollsters(settings)
-    _check_polling(settings, plugins, verdict)
-    _check_pipeline(settings, plugins, verdict)
-    _check_notifications(settings, verdict)
+        plugins = _plugins(settings, verdict)
+    try:
+        _check_polling(settings, plugins, verdict)
+        _check_pipeline(settings, plugins, verdict)
+        _check_notifications(settings, plugins, verdict)
+    finally:
+        plugins.layers.close()
     verdict.warnings += _unread(settings)
     for found in (verdict.faults, verdict.warnings):
         # what stands in no file comes last
         found.sort(key=lambda each: (each.file is None, each.file or "", each.line or 0))
     return verdict
+
+
+def _plugins(settings: Settings, verdict: Verdict) -> Pollsters:
+    """What is loaded; without middleware where that cannot be as the options say."""
+    try:
+        return Pollsters(settings)
+    except ConfigError as error:
+        verdict.faults.append(error)
+        settings.conf.set_override("middleware", [], "plugins")
+        return Pollsters(settings)
+
+
+def _of_wrapping(wrapping: Wrapping, plugins: Pollsters) -> Iterator[ConfigError]:
+    """Why middleware cannot be as a source or sink says."""
+    try:
+        plugins.layers.stack.check(wrapping)
+    except ConfigError as error:
+        yield error
 
 
 def _document(settings: Settings, name: str, default: str, option: str, verdict: Verdict) -> tuple[str, str]:
@@ -80,6 +103,7 @@ def _check_polling(settings: Settings, plugins: Pollsters, verdict: Verdict) -> 
     verdict.warnings += document.remarks
     for entry, source in sources:
         verdict.faults += _of_discoveries(entry, source, plugins)
+        verdict.faults += _of_wrapping(source.wrapping, plugins)
         verdict.warnings += _of_patterns(entry, source.meters, plugins)
         if not matching(source, plugins.loaded):
             verdict.warnings.append(entry.error("selects no pollster that is loaded; it polls nothing"))
@@ -124,18 +148,20 @@ def _check_pipeline(settings: Settings, plugins: Pollsters, verdict: Verdict) ->
     verdict.warnings += document.remarks
     for entry, source in sources:
         verdict.warnings += _of_patterns(entry, source.meters, plugins)
+    for _, sink in sinks:
+        verdict.faults += _of_wrapping(sink.wrapping, plugins)
     try:
         with _heard(settings, verdict.warnings):
-            verdict.faults += _of_publishers(sinks, settings)
+            verdict.faults += _of_publishers(sinks, settings, plugins)
     except ConfigError as error:  # what belongs to whom cannot be told: the store's file is another's
         verdict.faults.append(settings.error("storage", "connection", error))
 
 
 def _of_publishers(
-    sinks: Sequence[tuple[Entry, SinkDefinition]], settings: Settings
+    sinks: Sequence[tuple[Entry, SinkDefinition]], settings: Settings, plugins: Pollsters
 ) -> Iterator[ConfigError]:
     """Why publishers cannot be made."""
-    for position, url, error in target_faults(settings, Clock(), [sink for _, sink in sinks]):
+    for position, url, error in target_faults(settings, Clock(), [sink for _, sink in sinks], plugins.layers):
         entry, place = sinks[position][0], list[Any](["publishers"])
         written = entry.mapping["publishers"]
         if isinstance(written, list):
@@ -155,7 +181,7 @@ def _of_store(settings: Settings) -> Iterator[ConfigError]:
         yield settings.error("storage", "connection", error)
 
 
-def _check_notifications(settings: Settings, verdict: Verdict) -> None:
+def _check_notifications(settings: Settings, plugins: Pollsters, verdict: Verdict) -> None:
     """The buses that are named, and the definitions of what their messages become."""
     options = settings.conf.notification
     for url in options.messaging_urls:
@@ -163,8 +189,8 @@ def _check_notifications(settings: Settings, verdict: Verdict) -> None:
             check_url(url)
         except ConfigError as error:
             verdict.faults.append(settings.error("notification", "messaging_urls", error))
-    bindings = Bindings(tuple(options.exchanges), tuple(options.topics), tuple(options.priorities))
-    tls = TLS(options.tls_ca_file, options.tls_cert_file, options.tls_key_file)
+    bindings = Bindings.of(options)
+    tls = TLS.of(options)
     for check in (bindings.check, tls.check):
         try:
             check()
@@ -175,15 +201,19 @@ def _check_notifications(settings: Settings, verdict: Verdict) -> None:
         found = [name for name, _ in handlers.documents(settings.conf)]
         verdict.files += (name for name in found if not name.startswith("built-in"))
     with _heard(settings, verdict.warnings):
-        handlers.installed(settings.conf, verdict.faults)
+        handlers.installed(settings.conf, verdict.faults, plugins.layers.names)
 
 
 def _unread(settings: Settings) -> Iterator[ConfigError]:
     """Each group that no plugin that was loaded has options in; one that looks misspelt was told."""
     told = {group for group, _ in config.list_opts()}
     known = [*told]
+    with suppress(MeteragentError):  # folders of drop-ins that cannot be used; it was told
+        for fault in label_groups.unread(settings.conf, settings.places):
+            told.add(fault.key.partition("]")[0].removeprefix("["))
+            yield fault
     for (group, name), place in settings.places.items():
-        if group not in told and group not in settings.conf and not near(group, known):
+        if group not in told and group not in settings.conf and (":" in group or not near(group, known)):
             told.add(group)
             yield ConfigError(
                 f"nothing that is installed here reads the group [{group}]",

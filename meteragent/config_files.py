@@ -37,6 +37,14 @@ class Written(NamedTuple):
     """What was taken although it is hardly what was meant."""
 
 
+class Options(cfg.ConfigOpts):
+    """The options, and where in the files they are written."""
+
+    def __init__(self, places: Places) -> None:
+        super().__init__()
+        self.places = places
+
+
 class _Reader(cfg.ConfigParser):
     """Reads a config file as oslo.config does, and remembers the line of each value."""
 

@@ -91,8 +91,10 @@ def place_of(group: str, opt: cfg.Opt, places: Places) -> Place:
 def allowed(opt: cfg.Opt) -> str:
     """What an option takes, in words."""
     kind: Any = opt.type
-    if getattr(kind, "choices", None):
-        return "one of " + ", ".join(str(choice) for choice in kind.choices)
+    choices = getattr(kind, "choices", None) or getattr(getattr(kind, "item_type", None), "choices", None)
+    if choices:
+        few = "one of" if getattr(kind, "choices", None) else "a list of"
+        return f"{few} {', '.join(str(choice) for choice in choices)}"
     if getattr(kind, "regex", None):
         return f"text that matches {kind.regex.pattern}"
     words = str(kind.type_name).removesuffix(" value")
@@ -112,7 +114,7 @@ def remarks(groups: Groups, written: Written) -> Iterator[ConfigError]:
 
 
 def unknown(groups: Groups, places: Places) -> Iterator[ConfigError]:
-    """Each key that nobody reads, and each group that looks misspelt: plugins have groups, too."""
+    """Each key that nobody reads, and each group that looks misspelt; one of a plugin has a colon."""
     known: dict[str, list[str]] = {}
     for group, opt in _options(groups):
         known.setdefault(group, []).append(opt.dest)
@@ -120,7 +122,7 @@ def unknown(groups: Groups, places: Places) -> Iterator[ConfigError]:
         key = f"[{group}] {name}"
         where: dict[str, Any] = {"file": place.file, "line": place.line, "key": key}
         if group not in known:
-            meant = near(group, known)
+            meant = "" if ":" in group else near(group, known)
             if meant:
                 yield ConfigError(
                     f"nothing reads the group [{group}]; there is [{meant}]", **where,

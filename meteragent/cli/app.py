@@ -14,19 +14,21 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from cliff.app import App
-from cliff.commandmanager import CommandManager
 from cliff.help import HelpCommand
 
 from meteragent.cli.arguments import joined_dashes, refuse_unknown, tell_in_one_line
 from meteragent.cli.complete import Complete
 from meteragent.cli.interrupt import INTERRUPTED, end_at_once, end_tidily
-from meteragent.errors import MeteragentError
+from meteragent.cli.plugin_commands import Commands, damaged
+from meteragent.errors import MeteragentError, PluginError
 from meteragent.plain import near, printable
 
 if TYPE_CHECKING:
     from meteragent.config import Settings
 
 NAME = "meteragent"
+DEBUG_PLUGINS = "--debug-plugins"
+"""Looked for before anything else, since commands are found before arguments are read."""
 BROKEN_PIPE = 141
 """The exit code after the reader of the output went away, as shells have it."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -66,10 +68,11 @@ class Program(App):
     NAME = NAME
 
     def __init__(self) -> None:
+        self.commands = Commands(NAME, lambda: self.options)
         super().__init__(
             description="Meter this machine and others, keep each sample once, tell how much was used.",
             version=importlib.metadata.version(NAME),
-            command_manager=_commands(),
+            command_manager=self.commands,
             deferred_help=True,  # else --help behind a command's name would show this help
         )
         self.command_manager.add_command("help", Help)
@@ -100,6 +103,8 @@ class Program(App):
         noise.add_argument("-q", "--quiet", dest="verbose_level", action="store_const", const=-1,
                            help="log errors only, and give no hints")  # fmt: skip
         add("--debug", action="store_true", help="log debug messages, and where an error arose")
+        add(DEBUG_PLUGINS, action="store_true",
+            help="tell every step of finding and loading plugins, with times in milliseconds")  # fmt: skip
         return parser
 
     def configure_logging(self) -> None:
@@ -157,6 +162,15 @@ class Program(App):
         for name, entry in sorted(self.command_manager):
             summary = (entry.load().__doc__ or "").partition("\n")[0]
             self.stdout.write(f"  {name:<19} {summary}\n")
+        try:
+            brought = list(self.commands.summaries())
+        except MeteragentError as error:
+            self.hint(f"which commands plugins bring cannot be told: {error}")
+            return
+        if brought:
+            self.stdout.write("\ncommands of plugins:\n")
+        for name, summary in brought:
+            self.stdout.write(printable(f"  {name:<19} {summary}") + "\n")
 
     def interact(self) -> None:
         """Called without a command; there is no shell of our own."""
@@ -169,19 +183,35 @@ class Program(App):
             factory, name, rest = self.command_manager.find_command(argv)
         except ValueError:
             self.refuse(argv)
-        command = factory(self, self.options, cmd_name=name)
-        parser = command.get_parser(f"{NAME} {name}")
-        tell_in_one_line(parser)
-        arguments, unknown = parser.parse_known_args(joined_dashes(rest))
-        refuse_unknown(parser, unknown, self.parser._option_string_actions)
-        return command.run(arguments)
+        try:
+            command = factory(self, self.options, cmd_name=name)
+            parser = command.get_parser(f"{NAME} {name}")
+            tell_in_one_line(parser)
+            arguments, unknown = parser.parse_known_args(joined_dashes(rest))
+            refuse_unknown(parser, unknown, self.parser._option_string_actions)
+            return command.run(arguments) or 0
+        except Exception as error:  # boundary: of all commands, those of plugins
+            told = self._told(name, error)
+            if told is error:
+                raise
+            raise told from error
+
+    def _told(self, name: str, error: Exception) -> Exception:
+        """An error of a command: as it is, but of one that is a plugin's in one line."""
+        if isinstance(error, UnicodeDecodeError):
+            return damaged() or error
+        if isinstance(error, (MeteragentError, OSError)) or not self.commands.is_foreign(name):
+            return error
+        from meteragent.plugins.reason import one_line
+
+        return PluginError(f"command {name!r} of a plugin: {one_line(error)}")
 
     def refuse(self, argv: Sequence[str]) -> NoReturn:
         """End with what was perhaps meant."""
         words = [word for word in argv if not word.startswith("-")]
         if argv[0].startswith("-") or not words:
             refuse_unknown(self.parser, argv[:1], ())
-        names = sorted(name for name, _ in self.command_manager)
+        names = self.commands.names()
         typed = " ".join(words[:2])
         meant = ", ".join(name for name in names if name.split()[0] == words[0])
         meant = meant or near(typed, names, 3) or near(words[0], names, 3)
@@ -189,29 +219,14 @@ class Program(App):
         self.parser.exit(2, f"{NAME}: {typed!r} is no command; {advice}\n")
 
 
-def _commands() -> CommandManager:
-    """The commands that are installed.
-
-    :raises MeteragentError: when Python cannot read what is installed
-    """
-    try:
-        return CommandManager("meteragent.cli")
-    except UnicodeDecodeError as error:
-        for distribution in importlib.metadata.distributions():
-            try:
-                distribution.entry_points  # noqa: B018  it is read here
-            except UnicodeDecodeError:
-                place = getattr(distribution, "_path", "an installed distribution")
-                raise MeteragentError(
-                    f"{place}: entry_points.txt is no UTF-8 text: {error}; install it again"
-                ) from None
-        raise
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; the exit code: 0, 1 after an error, 2 for a wrong call."""
     _open_standard_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if DEBUG_PLUGINS in arguments or "meteragent.plugins.trace" in sys.modules:
+        from meteragent.plugins import trace
+
+        trace.on(DEBUG_PLUGINS in arguments)
     try:
         end_tidily()
         code = _unreadable(arguments) or Program().run(arguments)

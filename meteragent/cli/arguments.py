@@ -9,6 +9,11 @@ from typing import NoReturn
 from meteragent.clock import SECOND, Clock, instant, iso
 from meteragent.plain import near, printable
 
+EPILOG = (
+    "Like every command, this one takes --config-file, --config-dir, --state-dir, -v, -q and --debug, "
+    "before or after its name; meteragent --help tells about them."
+)
+"""What stands below the help of each command."""
 LONGEST_NAME = 200
 LONGEST_PERIOD = 100 * 366 * 86400 * SECOND
 """Microseconds."""

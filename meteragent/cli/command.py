@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from cliff import command, lister
 
+from meteragent.cli.arguments import EPILOG
 from meteragent.cli.progress import Progress
 from meteragent.errors import ConfigError
 from meteragent.plain import printable
@@ -15,11 +16,6 @@ from meteragent.plain import printable
 if TYPE_CHECKING:
     from meteragent.cli.app import Program
     from meteragent.config import Settings
-
-EPILOG = (
-    "Like every command, this one takes --config-file, --config-dir, --state-dir, -v, -q and --debug, "
-    "before or after its name; meteragent --help tells about them."
-)
 
 
 class Command(command.Command):

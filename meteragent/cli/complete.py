@@ -84,8 +84,6 @@ def _script(program: App) -> str:
         parts = name.split()
         factory, _, _ = program.command_manager.find_command(parts)
         command = factory(program, program.options, cmd_name=name)
-        for depth, part in enumerate(parts):
-            words[" ".join(parts[:depth])].add(part)
         for action in command.get_parser(name)._actions:
             choices = getattr(command, "columns", ()) if action.dest in OF_COLUMNS else action.choices or ()
             options[name].update(action.option_strings)
@@ -93,6 +91,10 @@ def _script(program: App) -> str:
                 values[place].update(choices)
             if not action.option_strings:
                 words[name].update(choices)
+    for name in getattr(program.command_manager, "names", list)():  # those of plugins, too
+        parts = name.split()
+        for depth, part in enumerate(parts):
+            words[" ".join(parts[:depth])].add(part)
     commands = {*options, *words} - {""}
     named: list[str] = []
     for action in program.parser._actions:

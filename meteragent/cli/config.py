@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from meteragent.config import Reading
     from meteragent.config_check import Verdict
+    from meteragent.plugins.catalog import Found
+    from meteragent.plugins.option import Option
 
 FAULT, WARNING = "fault", "warning"
 OPTIONS = "meteragent.conf"
@@ -100,7 +102,32 @@ class ConfigSample(Command):
 
         built_in = {"polling.yaml": polling.DEFAULT, "pipeline.yaml": pipeline.DEFAULT}
         self.app.stdout.write(built_in.get(parsed_args.name) or _options())
+        if parsed_args.name == OPTIONS:
+            self.app.stdout.write(self._of_plugins())
         return 0
+
+    def _of_plugins(self) -> str:
+        """The options of the plugins that are installed, those in folders of this configuration, too."""
+        from meteragent import config, label_groups
+        from meteragent.cli.option_text import section
+        from meteragent.plugins import option
+
+        options = self.app.options
+        conf = config.read(options.config_file, options.config_dir, options.state_dir).settings.conf
+        found = [(each, _sound_options(each)) for each in label_groups.installed(conf)]
+        groups = {option.group(each.label): section(each, its) for each, its in found if its}
+        return "".join(f"\n\n{text}" for _, text in sorted(groups.items()))
+
+
+def _sound_options(found: "Found") -> "tuple[Option, ...]":
+    """What a plugin declares; none where that is wrong, as is told where it is loaded."""
+    from meteragent.errors import PluginError
+    from meteragent.plugins import option
+
+    try:
+        return option.check(found.label, found.told.options)
+    except PluginError:
+        return ()
 
 
 def _options() -> str:
@@ -124,24 +151,33 @@ class ConfigShow(Lister):
         """The parser of it."""
         parser = super().get_parser(prog_name)
         parser.add_argument("group", metavar="GROUP", nargs="?", help="only options of this group")
+        parser.add_argument(
+            "--all", action="store_true",
+            help="also those of plugins that no file says anything of",
+        )  # fmt: skip
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """A row for each option."""
-        from meteragent import config
+        from meteragent import config, label_groups
+        from meteragent.plugins import option
 
         options = self.app.options
         reading = config.read(options.config_file, options.config_dir, options.state_dir)
         if reading.faults:
             raise reading.faults[0]
-        groups = [group for group, _ in config.list_opts()]
+        groups = {**dict(config.list_opts()), **dict(reading.labels)}
         wanted = parsed_args.group
+        if parsed_args.all or (wanted and wanted not in groups and label_groups.is_label(wanted)):
+            its = None if wanted is None else [wanted]
+            for found, opts in label_groups.register(reading.settings.conf, its):
+                groups[option.group(found.label)] = opts
         if wanted is not None and wanted not in groups:
             meant = near(wanted, groups)
             advice = f"; perhaps: {meant}" if meant else ""
             raise NotFound(f"no group {wanted!r:.80}; there are {', '.join(groups)}{advice}")
-        rows = [row for group in groups if wanted in (None, group) for row in _rows(reading, group)]
-        return self.columns, rows
+        shown = groups if wanted is None else [wanted]
+        return self.columns, [row for group in shown for row in _rows(reading, group, groups[group])]
 
     def show(
         self, parsed_args: argparse.Namespace, column_names: Sequence[str], data: Iterable[Sequence[Any]]
@@ -158,12 +194,12 @@ def _for_people(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _rows(reading: "Reading", group: str) -> Iterable[tuple[Any, ...]]:
+def _rows(reading: "Reading", group: str, opts: "Sequence[cfg.Opt]") -> Iterable[tuple[Any, ...]]:
     """The options of a group with the values that hold."""
-    from meteragent import config, option_faults
+    from meteragent import option_faults
 
     conf = reading.settings.conf
-    for opt in dict(config.list_opts())[group]:
+    for opt in opts:
         value = (conf if group == "DEFAULT" else conf[group])[opt.dest]
         place = option_faults.place_of(group, opt, reading.settings.places)
         origin, line = place.file or "default", place.line

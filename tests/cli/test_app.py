@@ -244,16 +244,20 @@ def test_the_log_cannot_steer_the_terminal(
     """Whatever a plugin says stays in its line."""
     distribution("raise ValueError('\\x1b[2J')", "[meteragent.poll.other]\nodd = elsewhere:Odd\n")
     (config / "meteragent.conf").write_text("[polling]\nnamespaces = other\n")
-    assert "pollster:other.odd is not used: ValueError: \\x1b[2J\n" in program("plugin", "list").err
+    assert "pollster:other.odd is not used: ValueError: \\x1b[2J\n" in program("plugin", "list", "--load").err
 
 
 def test_damage_in_what_is_installed_is_one_line(tmp_path: Path) -> None:
-    """The distribution is named, whoever it is from."""
+    """The distribution is named, whoever it is from, by what needs to read it; it harms nothing else."""
     (tmp_path / "acme-1.0.dist-info").mkdir()
     (tmp_path / "acme-1.0.dist-info" / "entry_points.txt").write_bytes(b"\xff")
-    done = call("--help", PYTHONPATH=f"{tmp_path}:{Path.cwd()}", HOME=str(tmp_path))
+    environ = {"PYTHONPATH": f"{tmp_path}:{Path.cwd()}", "HOME": str(tmp_path)}
+    done = call("meter", "list", "--state-dir", str(tmp_path), **environ)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert f"{tmp_path}/acme-1.0.dist-info: entry_points.txt is no UTF-8 text" in done.stderr
+    helped = call("--help", **environ)
+    assert (helped.returncode, helped.stderr) == (0, "")
+    assert "\n  meter list " in helped.stdout
 
 
 def test_help_has_no_colours_where_none_are_wanted() -> None:

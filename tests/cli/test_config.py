@@ -95,10 +95,13 @@ def test_the_agent_warns_of_a_misspelt_option_in_one_line(program: Program, conf
 
 
 def test_the_sample_is_the_one_that_is_shipped(program: Program) -> None:
-    """All options, commented out; for the documents what is built in."""
+    """All options, commented out, then those of the plugins; for the documents what is built in."""
     ended = program("config", "sample")
+    shipped = (ETC / "meteragent.conf").read_text()
     assert (ended.code, ended.err) == (0, "")
-    assert ended.out == (ETC / "meteragent.conf").read_text()
+    assert ended.out[: len(shipped)] == shipped
+    of_plugins = ended.out[len(shipped) :].splitlines()
+    assert [line for line in of_plugins if line and not line.startswith(("#", "[middleware:"))] == []
     for name in ("polling.yaml", "pipeline.yaml"):
         assert program("config", "sample", name).out.startswith("sources:")
     assert program("config", "sample", "pollng.yaml").code == 2
@@ -167,3 +170,45 @@ def test_no_part_of_a_secret_is_shown(program: Program, config: Path) -> None:
         ("telemetry_secret", "(secret)"),
         ("accepted_secrets", "(secret)"),
     ]
+
+
+def test_options_of_plugins_are_shown_where_files_say_something_or_all_is_asked_for(
+    program: Program, config: Path, distribution: Distribution
+) -> None:
+    """With their values and where those are said; the plugin is not imported."""
+    code = (
+        "from meteragent.plugins.option import Option\nraise SystemExit('imported')\n"
+        "class Odd:\n    options = (Option('size', default=4, minimum=1), Option('name'))\n"
+        "    def get_samples(self): return []\n"
+    )
+    distribution(code, "[meteragent.poll.other]\nodd = elsewhere:Odd\neven = elsewhere:Odd\n")
+    (config / "meteragent.conf").write_text("[pollster:other.odd]\nsize = 5\n")
+    rows = {(row["group"], row["name"]): row for row in program("config", "show", "-f", "json").rows}
+    assert {name: rows["pollster:other.odd", "size"][name] for name in ("value", "origin", "line")} == {
+        "value": 5, "origin": f"{config}/meteragent.conf", "line": 2,
+    }  # fmt: skip
+    assert rows["pollster:other.odd", "name"]["origin"] == "default"
+    assert ("pollster:other.even", "size") not in rows
+    (size, _) = program("config", "show", "pollster:other.even", "-f", "json").rows
+    assert (size["value"], size["origin"]) == (4, "default")
+    every = {(row["group"], row["name"]) for row in program("config", "show", "--all", "-f", "json").rows}
+    assert {*rows, ("pollster:other.even", "size"), ("middleware:retry", "attempts")} <= every
+    assert "no group 'pollster:other.ode'; there are" in program("config", "show", "pollster:other.ode").err
+
+
+def test_the_sample_has_the_options_of_plugins(program: Program, distribution: Distribution) -> None:
+    """With help, unit, range and default; one that declares them wrongly is left out."""
+    code = (
+        "from meteragent.plugins.option import Option\n"
+        "class Odd:\n    '''Odd things.'''\n    options = (Option('size', default=4, minimum=1, unit='B',"
+        " help='How big.'),)\n    def get_samples(self): return []\n"
+        "class Bad:\n    options = (Option('size', default='x', type=int),)\n"
+        "    def get_samples(self): return []\n"
+    )
+    distribution(code, "[meteragent.poll.other]\nodd = elsewhere:Odd\nbad = elsewhere:Bad\n")
+    sample = program("config", "sample").out
+    assert (
+        "\n[pollster:other.odd]\n# Odd things.\n# From elsewhere 1.0\n\n"
+        "# How big. (integer value)\n# Unit: B\n# Minimum value: 1\n#size = 4\n" in sample
+    )
+    assert "pollster:other.bad" not in sample
