@@ -129,6 +129,16 @@ _KINDS = [
     ),
     Kind("pollster.samples", "cumulative", "sample", "Samples that the pollster yielded.", POLLSTER),
     Kind("pollster.busy", "cumulative", "s", "Time that polls of the pollster took.", POLLSTER),
+    Kind(
+        "plugin.calls", "cumulative", "1", "Calls of the plugin, where the stopwatch is in use.", ("plugin",)
+    ),
+    Kind(
+        "plugin.busy",
+        "cumulative",
+        "s",
+        "Time that calls of the plugin took, to the end of what they yielded.",
+        ("plugin",),
+    ),
     Kind("reload.accepted", "cumulative", "1", "Reloads of the configuration that were accepted."),
     Kind("reload.refused", "cumulative", "1", "Reloads of the configuration that were refused."),
     Kind("process.cpu", "cumulative", "s", "Processor time of the process."),

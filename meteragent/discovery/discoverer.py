@@ -10,10 +10,12 @@ import msgspec
 from meteragent.discovery.base import Discovery
 from meteragent.errors import PluginUnavailable
 from meteragent.plain import without_password
-from meteragent.plugins.bind import Bound, bind
+from meteragent.plugins.bind import Bound, Context, bind
+from meteragent.plugins.catalog import DISCOVERY
 from meteragent.plugins.contracts import DISCOVER
 from meteragent.plugins.isolation import Isolation
 from meteragent.plugins.reason import one_line, valid
+from meteragent.plugins.settling import settled
 
 LOG = logging.getLogger(__name__)
 
@@ -35,17 +37,24 @@ class Discoverer:
     """
 
     def __init__(
-        self, discoveries: Mapping[str, Discovery | Any], *, host: str = "", manager: Any = None
+        self,
+        discoveries: Mapping[str, Discovery | Any],
+        *,
+        host: str = "",
+        manager: Any = None,
+        contexts: Mapping[str, Context] | None = None,
     ) -> None:
         """
         :param discoveries: instances by entry-point name
         :param manager: what the ancestor's discoveries are given; holds the conf
+        :param contexts: by discovery what middleware is told of it, and where that is found
         :raises PluginError: when one needs an argument that is not offered
         """
         self.manager, self._host = manager, host
-        self._bound: dict[str, Bound] = {
-            name: bind(each.discover, DISCOVER) for name, each in discoveries.items()
-        }
+        self._bound: dict[str, Bound] = {}
+        for name, each in discoveries.items():
+            context = (contexts or {}).get(name, Context(DISCOVERY, name, given={"options": {}}))
+            self._bound[name] = bind(each.discover, DISCOVER, context)
         self._isolations = {
             name: Isolation(f"discovery {name}")
             for name, each in discoveries.items()
@@ -118,11 +127,11 @@ class Discoverer:
         isolation = self._isolations.get(name)
         if isolation is None:
             try:
-                return list(call(values)), ""
+                return list(settled(call(values))), ""
             except Exception as error:  # boundary: whatever a plugin raises is a problem of its own
                 return [], one_line(error)
         try:
-            running = isolation.call(lambda: list(call(values)), timeout)
+            running = isolation.call(lambda: list(settled(call(values))), timeout)
         except (TimeoutError, PluginUnavailable) as error:
             return [], str(error)
         return running.result or [], running.reason

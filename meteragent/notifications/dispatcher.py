@@ -6,7 +6,7 @@ import marshal
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
 
@@ -39,6 +39,8 @@ _OWN = "meteragent."
 """Modules of handlers that leave notifications as they are and yield events that are sound."""
 _Seat = tuple[str, Bound, bool]
 """A handler's name, its callback, and whether it is of others."""
+Contexts = Callable[[str, Any], Context]
+"""What is told of the callback of a handler, by its name and itself."""
 _written = msgspec.msgpack.Encoder().encode
 _event = msgspec.msgpack.Decoder(Event).decode
 
@@ -112,17 +114,17 @@ class Dispatcher:
         self,
         handlers: Mapping[str, Any],
         sample_source: str = "openstack",
-        contexts: Mapping[str, Context] | None = None,
+        context: Contexts | None = None,
     ) -> None:
         """
         :param handlers: by name, in the order in which they are asked
         :param sample_source: the source of samples that name none
-        :param contexts: by handler what middleware is told of it, and where that is found
+        :param context: gives what middleware is told of a handler, and where that is found
         :raises PluginError: when a handler needs an argument that is not offered
         """
         self._source = sample_source
         self._handlers = [
-            (name, handler, bind(handler.convert, CONVERT, (contexts or {}).get(name, NOWHERE)))
+            (name, handler, bind(handler.convert, CONVERT, context(name, handler) if context else NOWHERE))
             for name, handler in handlers.items()
         ]
         self._known: dict[tuple[str, str], list[_Seat]] = {}

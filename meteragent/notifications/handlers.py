@@ -16,6 +16,7 @@ from meteragent.notifications.declarative.meters import documents as documents_o
 from meteragent.notifications.reserved import Reserved
 from meteragent.notifications.traits.base import TraitPlugin
 from meteragent.plugins import catalog, loader
+from meteragent.plugins.choice import Choice
 
 LOG = logging.getLogger(__name__)
 
@@ -23,20 +24,23 @@ Files = Sequence[tuple[str, str]]
 """Names and texts of documents, in their order."""
 
 
-def installed(conf: Any, faults: list[ConfigError] | None = None) -> dict[str, Any]:
+def installed(
+    conf: Any, faults: list[ConfigError] | None = None, provided: Sequence[str] = ()
+) -> dict[str, Any]:
     """The handlers that are installed, by name; one that is broken is named in the log and left out.
 
+    :param provided: names of arguments that middleware adds to calls
     :param faults: to note there instead of raising it what makes definitions unusable
     :raises ConfigError: when definitions that the config names cannot be used
     """
-    values = {"conf": conf, "host": conf.host, "traits": _traits(conf)}
-    disabled = conf.plugins.disable
+    values = {"conf": conf, "host": conf.host, "traits": _traits(conf), "provided": provided}
+    choice = Choice.of(conf)
     made = {}
-    for plugin in loader.look(catalog.find(catalog.NOTIFICATION), disabled):
+    for plugin in loader.look(catalog.find(catalog.NOTIFICATION, choice), choice):
         if plugin.state == "disabled":
             continue
         try:
-            made[plugin.name] = loader.load_one(catalog.NOTIFICATION, plugin.name, values, disabled)
+            made[plugin.name] = loader.load_one(catalog.NOTIFICATION, plugin.name, values, choice)
         except PluginUnavailable as error:
             LOG.info("%s has nothing to do here: %s", plugin.label, error)
         except PluginError as error:
@@ -91,4 +95,5 @@ def documents(conf: Any) -> list[tuple[str, bytes]]:
 
 
 def _traits(conf: Any) -> dict[str, type[TraitPlugin]]:
-    return loader.classes(catalog.TRAIT, TraitPlugin, conf.plugins.disable)
+    values = {"conf": conf, "host": conf.host}
+    return loader.classes(catalog.TRAIT, TraitPlugin, Choice.of(conf), values)

@@ -10,6 +10,8 @@ from meteragent import documents
 from meteragent.documents import Document, Entry, as_text, shown
 from meteragent.errors import ConfigError
 from meteragent.plain import near, without_password
+from meteragent.plugins import wrapping
+from meteragent.plugins.wrapping import PLAIN, Wrapping
 from meteragent.selection import Selection
 
 DEFAULT = """\
@@ -28,7 +30,7 @@ WhenFull = Literal["hold", "detach"]
 
 _ALLOWED = "allowed are URLs, such as store: or file:samples.jsonl"
 _SOURCE_KEYS = ("name", "meters", "sinks")
-_SINK_KEYS = ("name", "publishers", "when_full", "max_lag", "transformers")
+_SINK_KEYS = ("name", "publishers", "when_full", "max_lag", "transformers", *wrapping.KEYS)
 
 
 class SourceDefinition(msgspec.Struct, frozen=True):
@@ -53,6 +55,8 @@ class SinkDefinition(msgspec.Struct, frozen=True):
     selections: list[Selection] = []
     line: int | None = None
     file: str | None = None
+    wrapping: Wrapping = PLAIN
+    """What it says of middleware."""
 
     def supports(self, meter: str) -> bool:
         """Whether the sink takes samples of a meter: once, however many sources send it there."""
@@ -177,10 +181,13 @@ def _sink(entry: Entry, taken: dict[str, int | None]) -> SinkDefinition | None:
     entry.warn_unknown(_SINK_KEYS)
     when_full = entry.attempt(_when_full, publishers or [])
     lag = entry.attempt(_max_lag, when_full)
+    around = wrapping.read(entry)
     if publishers is None:
         return None
     entry.attempt(_check_text, name, taken)
-    return SinkDefinition(name, publishers, when_full or "hold", lag, [], entry.line, entry.document.file)
+    return SinkDefinition(
+        name, publishers, when_full or "hold", lag, [], entry.line, entry.document.file, around
+    )  # fmt: skip
 
 
 def _publishers(entry: Entry) -> list[str]:

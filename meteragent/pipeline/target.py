@@ -11,6 +11,7 @@ from meteragent.batch import Batch, Position, Published, Refusal
 from meteragent.errors import Rejected, Unavailable
 from meteragent.plain import without_password
 from meteragent.plugins.reason import one_line, shortened, valid
+from meteragent.plugins.settling import settled
 from meteragent.publishers.base import State
 
 LOG = logging.getLogger(__name__)
@@ -24,8 +25,10 @@ class Target(msgspec.Struct, frozen=True):
     """A publisher of a sink, with its arguments bound by name."""
 
     url: str
-    publish: Callable[[Mapping[str, Any]], Published | None]
-    close: Callable[[], None]
+    publish: Callable[[Mapping[str, Any]], Any]
+    close: Callable[[], Any]
+    provided: tuple[str, ...] = ()
+    """Names of arguments that other plugins provide to it."""
 
     @property
     def label(self) -> str:
@@ -39,8 +42,8 @@ class Target(msgspec.Struct, frozen=True):
         :raises Rejected: when the batch can never be published
         """
         try:
-            told = self.publish(
-                {"samples": batch.samples, "batch": batch, "position": position, "state": state}
+            told = settled(
+                self.publish({"samples": batch.samples, "batch": batch, "position": position, "state": state})
             )
             outcome = _checked(told, len(batch.samples))
             as_json(state)
@@ -65,7 +68,7 @@ def let_go(targets: Iterable[Target]) -> None:
     """Close publishers; that one of them fails to is logged."""
     for target in targets:
         try:
-            target.close()
+            settled(target.close())
         except Exception as error:  # boundary: foreign code
             text, fault = explained(error)
             LOG.error("publisher %s failed to close: %s", target.label, text, exc_info=fault)

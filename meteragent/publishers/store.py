@@ -5,6 +5,7 @@ import logging
 from meteragent.batch import Batch, Position, Published
 from meteragent.clock import SECOND, Clock
 from meteragent.errors import MeteragentError
+from meteragent.plugins.settling import settled
 from meteragent.publishers.base import Publisher
 from meteragent.storage.base import StorageDriver
 
@@ -33,7 +34,7 @@ class StorePublisher(Publisher):
 
     def publish(self, batch: Batch, position: Position) -> Published:
         """Record samples, events and the account of their polls."""
-        published = self._driver.record(batch, position)
+        published: Published = settled(self._driver.record(batch, position))
         if self._retention is not None and self._clock.monotonic() >= self._next_expiry:
             self._next_expiry = self._clock.monotonic() + EXPIRE_EVERY
             self._expire(self._clock.wall() - int(self._retention * SECOND))
@@ -52,4 +53,4 @@ class StorePublisher(Publisher):
 
     def close(self) -> None:
         """Close the store."""
-        self._driver.close()
+        settled(self._driver.close())
