@@ -12,8 +12,8 @@ from meteragent.cli.stored import SAMPLE_COLUMNS, sample_row
 from meteragent.errors import NotFound
 
 if TYPE_CHECKING:
-    from meteragent.assembly import Pollsters
     from meteragent.config import Settings
+    from meteragent.loaded import Pollsters
     from meteragent.pollsters.definition import PollingSource
     from meteragent.pollsters.poller import Collected
 
@@ -36,7 +36,8 @@ class Poll(Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """Poll each polling source, one after the other."""
-        from meteragent.assembly import Pollsters, polling_sources
+        from meteragent.assembly import polling_sources
+        from meteragent.loaded import Pollsters
         from meteragent.pollsters.poller import Collected
 
         settings = self.settings()
@@ -68,6 +69,7 @@ class Poll(Lister):
         collected: "Collected",
     ) -> None:
         from meteragent.clock import Clock
+        from meteragent.plugins.catalog import POLLSTER
         from meteragent.pollsters.limits import limits
         from meteragent.pollsters.poller import Poller
         from meteragent.pollsters.sharing import Sharing
@@ -79,6 +81,7 @@ class Poll(Lister):
                 source, pollsters, plugins.manager, collected,
                 clock=clock, limits=bounds, sharing=sharing,
                 sample_source=settings.conf.sample_source, host=settings.host,
+                contexts=plugins.contexts(POLLSTER),
             )
             for source in sources
         ]  # fmt: skip
@@ -87,6 +90,7 @@ class Poll(Lister):
         for poller in pollers:
             poller.poll(clock.wall())
             poller.close()
+        plugins.layers.close()
 
     @contextmanager
     def _told_below(self) -> Iterator[None]:
@@ -131,14 +135,14 @@ def _matching(pollsters: Mapping[str, Any], glob: str | None) -> dict[str, Any]:
 
 def _nothing(sources: "Sequence[PollingSource]", pollsters: Mapping[str, Any], glob: str) -> str:
     """Why nothing can be polled; empty where something can."""
-    from meteragent.pollsters.caller import declared
+    from meteragent.pollsters.caller import selectors
 
     if not pollsters:
         return f"no pollster that is loaded yields a meter {glob!r:.80}; meteragent plugin list shows them"
     meters = [
         meter
         for name, pollster in pollsters.items()
-        for meter in declared(pollster) or [name]
+        for meter in selectors(name, pollster)
         if meter == name or fnmatchcase(meter, glob)
     ]
     polled = any(source.supports(meter) for source in sources for meter in meters)

@@ -12,7 +12,8 @@ import msgspec
 from meteragent.batch import Kept, Poll
 from meteragent.clock import SECOND, Clock
 from meteragent.errors import NotFound
-from meteragent.plugins.bind import bind
+from meteragent.plugins.bind import Context, bind
+from meteragent.plugins.catalog import POLLSTER
 from meteragent.plugins.contracts import GET_SAMPLES
 from meteragent.plugins.isolation import Finished, Isolation, Running
 from meteragent.plugins.reason import valid
@@ -27,6 +28,9 @@ DISCOVERY_SHARE = 0.9
 """Part of the time left that a discovery may take, so that its failure can still be told."""
 
 
+_UNKNOWN = Context(POLLSTER, given={"options": {}})
+
+
 class Surroundings(msgspec.Struct, frozen=True):
     """What the pollsters of a source have in common."""
 
@@ -39,6 +43,8 @@ class Surroundings(msgspec.Struct, frozen=True):
     states: States = msgspec.field(default_factory=States)
     idle: "deque[Any]" = msgspec.field(default_factory=deque)
     """Threads without work, for all pollsters of the source."""
+    contexts: Mapping[str, Context] = msgspec.field(default_factory=dict)
+    """By pollster what middleware is told of it."""
 
 
 class Caller:
@@ -52,12 +58,12 @@ class Caller:
         self.clock, self.limits, self.sample_source = around.clock, around.limits, around.sample_source
         self._pollster, self._around = pollster, around
         meters = declared(pollster)
-        self._entry = source.entry_for(meters or [name])
+        self._entry = source.entry_for(selectors(name, pollster))
         self._supports = source.supports if meters else None
         self._seat = (source.interval, name, frozenset(filter(source.supports, meters)))
         self.keeps_state = names_state(pollster.get_samples)
         offers = GET_SAMPLES if self.keeps_state else [name for name in GET_SAMPLES if name != "state"]
-        self._bound = bind(pollster.get_samples, offers)
+        self._bound = bind(pollster.get_samples, offers, self._context(source, around))
         function = inspect.unwrap(pollster.get_samples)
         self._log = logging.getLogger(f"meteragent.pollster.{name}")
         self.asynchronous = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
@@ -69,6 +75,15 @@ class Caller:
         self._abandoned: list[Call] = []
         self._call: Call | None = None
         self._closed = False
+
+    def _context(self, source: PollingSource, around: Surroundings) -> Context:
+        """What middleware and providers are told of its calls."""
+        return msgspec.structs.replace(
+            around.contexts.get(self.name, _UNKNOWN),
+            source=self.polling_source,
+            wrapping=self._entry.wrapping,
+            timeout=around.limits.seconds(source.interval),
+        )
 
     @property
     def seconds(self) -> float:
@@ -225,6 +240,11 @@ def names_state(function: Any) -> bool:
         return "state" in inspect.signature(function).parameters
     except (TypeError, ValueError):  # which ``bind`` says
         return False
+
+
+def selectors(name: str, pollster: Any) -> list[str]:
+    """What a polling source selects it by: the meters that it says it can yield, else its name."""
+    return declared(pollster) or [getattr(pollster, "selected_as", None) or name]
 
 
 def declared(pollster: Any) -> list[str]:

@@ -7,9 +7,10 @@ from typing import Any
 from meteragent.batch import Batch, Poll, Refused
 from meteragent.clock import SECOND, Clock
 from meteragent.failpoints import reach
+from meteragent.plugins.bind import Context
 from meteragent.pollsters.ancestor import Manager
 from meteragent.pollsters.batches import Accept
-from meteragent.pollsters.caller import Caller, Surroundings, declared
+from meteragent.pollsters.caller import Caller, Surroundings, selectors
 from meteragent.pollsters.definition import PollingSource
 from meteragent.pollsters.limits import Limits
 from meteragent.pollsters.round import Round
@@ -24,7 +25,7 @@ def matching(source: PollingSource, pollsters: Mapping[str, Any]) -> dict[str, A
     return {
         name: pollster
         for name, pollster in pollsters.items()
-        if any(source.supports(meter) for meter in declared(pollster) or [name])
+        if any(source.supports(meter) for meter in selectors(name, pollster))
     }
 
 
@@ -49,6 +50,7 @@ class Poller:
         states: States | None = None,
         sample_source: str = "openstack",
         host: str = "",
+        contexts: Mapping[str, Context] | None = None,
     ) -> None:
         """
         :param pollsters: instances by entry-point name; those that do not match are left out
@@ -56,12 +58,14 @@ class Poller:
         :param sharing: the same for all pollers of an agent
         :param states: what pollsters kept, as the journal has it; the same for all pollers of an agent, too
         :param sample_source: the source that samples are given
+        :param contexts: by pollster what middleware is told of it, and where that is found
         :raises PluginError: when a pollster needs an argument that is not offered
         """
         self.name = str(source.name)
         self._clock, self._limits = clock or Clock(), limits or Limits()
         around = Surroundings(
-            manager, self._clock, self._limits, sharing or Sharing(), sample_source, host, states or States()
+            manager, self._clock, self._limits, sharing or Sharing(), sample_source, host, states or States(),
+            contexts=contexts or {},
         )  # fmt: skip
         self._callers = [
             Caller(name, pollster, source, around) for name, pollster in matching(source, pollsters).items()
