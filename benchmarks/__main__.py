@@ -12,7 +12,10 @@ NAMES = (
     "large",
     "idle",
     "neighbours",
+    "hostile",
+    "confined",
     "listing",
+    "middleware",
     "two_agents",
     "crash",
     "reload",
@@ -21,6 +24,7 @@ NAMES = (
     "bus",
     "bus_crash",
     "bus_edges",
+    "plugins",
 )
 
 

@@ -25,6 +25,8 @@ from meteragent.failpoints import PHASES
 OPEN = ("journal open", "store open", "position open", "trim open")
 RESOURCES, METERS, INTERVAL = 40, 4, 1
 SOURCES = ("one", "two")
+LOOK = 0.0003
+"""Seconds between two looks at an agent that is idle: each phase that matters comes behind a longer one."""
 
 PLUGINS = """
 import time
@@ -123,7 +125,7 @@ class Victim:
         )
 
     def wait_for(self, phase: str, seconds: float) -> bool:
-        """Spin until the agent is in a phase; whether it came in time."""
+        """Spin, unless it is idle or still starts, until the agent is in a phase; whether it came in time."""
         wanted, shown, deadline = PHASES.index(phase), self.shown, time.monotonic() + seconds
         while time.monotonic() < deadline:
             for _ in range(200):
@@ -131,6 +133,8 @@ class Victim:
                     return True
             if self.process.poll() is not None:
                 raise RuntimeError(f"the agent ended by itself: {self._last_said()}")
+            if PHASES[shown[0]] == "idle":
+                time.sleep(LOOK)
         return False
 
     def kill(self) -> str:

@@ -13,7 +13,6 @@ import pytest
 from benchmarks.plugin_folder import install
 from meteragent.agent import Agent
 from meteragent.assembly import (
-    Pollsters,
     make_driver,
     make_targets,
     plan_sinks,
@@ -24,6 +23,7 @@ from meteragent.batch import Batch, Missed
 from meteragent.clock import Clock
 from meteragent.config import Settings, load
 from meteragent.errors import ConfigError
+from meteragent.loaded import Pollsters
 from meteragent.telling import shown_store
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -86,7 +86,7 @@ class Run:
             self._must_be_synced("samples.db-wal")
             return outcome
 
-        return Target("store:", publish, driver.close)  # type: ignore[arg-type]
+        return Target("store:", publish, driver.close)
 
     def _must_be_synced(self, name: str) -> None:
         left = self.disk.unsynced(name)
@@ -101,7 +101,7 @@ def after_power_is_back(folder: Path, before: list[int]) -> None:
     assert not verify(folder / "journal.db").damaged
     driver = SQLiteDriver(url=f"sqlite:///{folder}/samples.db", state_dir=folder)
     if journal.last:
-        target = Target("store:", lambda values: driver.record(values["batch"], values["position"]), bool)  # type: ignore[arg-type]
+        target = Target("store:", lambda values: driver.record(values["batch"], values["position"]), bool)
         sink = Sink("store", [target], bool, journal, "a", mode="hold", max_lag=0)
         sink.start()
         for _ in range(1000):

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 
-from meteragent.assembly import Pollsters, polling_sources
+from meteragent.assembly import polling_sources
 from meteragent.clock import SECOND, iso
 from meteragent.config_check import check
 from meteragent.control.reading import reader
 from meteragent.doctor.finding import Finding, Installation
 from meteragent.errors import NotFound
 from meteragent.journal.status import last_ticks
+from meteragent.loaded import Pollsters
 
 SILENT = 3
 """Intervals without a poll after which a polling source is silent."""
@@ -26,7 +27,8 @@ def configuration(installation: Installation) -> Iterator[Finding]:
 def plugins(installation: Installation) -> Iterator[Finding]:
     """Whether every plugin can be loaded."""
     used = Pollsters(installation.settings)
-    found = [*used.pollsters, *used.discoveries]
+    found = used.plugins
+    used.layers.close()
     for plugin in found:
         if plugin.state == "failed":
             remedy = (

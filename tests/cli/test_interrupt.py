@@ -47,15 +47,18 @@ def interrupted(*args: str, environ: dict[str, str] | None = None, seconds: floa
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | (environ or {}),
     )  # fmt: skip
     assert process.stdout is not None
-    assert process.stdout.read(1) == "x"
-    if environ:
-        until = time.monotonic() + 20
-        while not Path(environ["BEGUN"]).exists():
-            assert time.monotonic() < until, "it never began"
-            time.sleep(0.005)
-    time.sleep(seconds)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    try:
+        assert process.stdout.read(1) == "x"
+        if environ:
+            until = time.monotonic() + 20
+            while not Path(environ["BEGUN"]).exists():
+                assert time.monotonic() < until, "it never began"
+                time.sleep(0.005)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
     return process.returncode, err
 
 

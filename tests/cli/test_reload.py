@@ -223,7 +223,7 @@ def test_it_meters_itself(started: Started, program: Program, config: Path) -> N
         for row in program("sample", "list", "-m", "meteragent.build", "-f", "json").rows
     }
     assert build == ("here.meteragent", 1)
-    assert program("plugin", "list", "-f", "json").rows[0]["state"] == "loaded"
+    assert program("plugin", "list", "--load", "-f", "json").rows[0]["state"] == "loaded"
     counts = [
         row["volume"] for row in program("sample", "list", "-m", "meteragent.samples.read", "-f", "json").rows
     ]

@@ -84,10 +84,16 @@ def test_a_question_whose_file_is_closed_beneath_it_is_asked_again(asker: Asker,
 def test_a_question_of_one_moment_tells_that_its_file_was_closed(asker: Asker, folder: Path) -> None:
     """That moment is gone."""
     question = asker.ask(None)
-    with pytest.raises(Unavailable, match="was closed while it was asked"), question.of_one_moment():
-        timer = closed_beneath(asker, folder)
-        question.rows(LONG, {})
-    timer.join()
+    timers = []
+
+    def ask_of_one_moment() -> None:
+        with question.of_one_moment():
+            timers.append(closed_beneath(asker, folder))
+            question.rows(LONG, {})
+
+    with pytest.raises(Unavailable, match="was closed while it was asked"):
+        ask_of_one_moment()
+    timers[0].join()
 
 
 @pytest.mark.parametrize("one_moment", [False, True])
