@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Iterator
 
-from meteragent.doctor import buses, machine, metering, state
+from meteragent.doctor import buses, confinement, machine, metering, state
 from meteragent.doctor.finding import Check, Finding, Installation
 from meteragent.errors import MeteragentError
 from meteragent.plain import reason_of
@@ -20,6 +20,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("disk", machine.disk),
     ("configuration", metering.configuration),
     ("plugins", metering.plugins),
+    ("confinement", confinement.confinement),
     ("state folder", state.folder),
     ("agent", state.agent),
     ("journal", state.journal),

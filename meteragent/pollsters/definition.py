@@ -8,6 +8,8 @@ import msgspec
 from meteragent import documents
 from meteragent.documents import Document, Entry, as_text, shown
 from meteragent.errors import ConfigError
+from meteragent.plugins import wrapping
+from meteragent.plugins.wrapping import PLAIN, Wrapping
 from meteragent.selection import Selection
 
 DEFAULT = """\
@@ -21,7 +23,9 @@ sources:
 LONGEST_INTERVAL = 10**12
 """Seconds; a source of a longer interval runs with this one, so that its ticks stay within 64 bits."""
 
-_KEYS = ("name", "interval", "meters", "resources", "discovery")
+PROCESS = "process"
+"""What ``isolation`` may say."""
+_KEYS = ("name", "interval", "meters", "resources", "discovery", "isolation", *wrapping.KEYS)
 
 
 class PollingSource(msgspec.Struct, frozen=True):
@@ -37,6 +41,10 @@ class PollingSource(msgspec.Struct, frozen=True):
     line: int | None = None
     entries: "tuple[PollingSource, ...]" = ()
     """Those merged into this one, in their order; the other fields are those of the last."""
+    wrapping: Wrapping = PLAIN
+    """What it says of middleware."""
+    isolation: str = ""
+    """``process`` where its pollsters run in processes of their own."""
 
     def supports(self, meter: str) -> bool:
         """Whether it polls a meter."""
@@ -132,11 +140,14 @@ def _source(entry: Entry) -> PollingSource | None:
     entry.attempt(_check_name)
     interval, meters = entry.attempt(_interval) or 1, entry.attempt(Selection.of)
     resources, discovery = entry.attempt(_list, "resources"), entry.attempt(_list, "discovery")
+    around, isolation = wrapping.read(entry), entry.attempt(_isolation) or ""
     entry.warn_unknown(_KEYS)
     if meters is None:
         return None
     name = entry.mapping.get("name")
-    return PollingSource(name, interval, meters, resources or [], discovery or [], entry.line)
+    return PollingSource(
+        name, interval, meters, resources or [], discovery or [], entry.line, (), around, isolation
+    )  # fmt: skip
 
 
 def _check_name(entry: Entry) -> None:
@@ -162,6 +173,13 @@ def _interval(entry: Entry) -> int:
         read = f"is {kind}, read as {shown(interval)} seconds"
         entry.warn(f"interval: {shown(value)} {read}; {allowed}", "interval")
     return interval
+
+
+def _isolation(entry: Entry) -> str:
+    value = entry.mapping.get("isolation", "")
+    if value not in ("", PROCESS):
+        raise entry.error(f"isolation: {shown(value)} is unknown; allowed is {PROCESS}", "isolation")
+    return str(value)
 
 
 def _list(entry: Entry, key: str) -> list[Any]:

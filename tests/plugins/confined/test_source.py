@@ -80,7 +80,7 @@ def test_what_it_may_say(tmp_path: Path) -> None:
 @needs_root
 def test_a_source_has_its_pollsters_confined_and_others_do_not(tmp_path: Path) -> None:
     """The same pollster runs as nobody for one, and in the agent for the other; a failing one is named."""
-    entry = {"interval": 1, "meters": ["*", "!leaves"]}
+    entry = {"interval": 1, "meters": ["tells", "needs"]}
     sources = [{"name": "apart", "isolation": "process", **entry}, {"name": "inside", **entry}]
     where, env = installed(tmp_path, "[isolation]\nuser = nobody", sources)
     run = ran(where, env, "run", "--stop-after", "4")
