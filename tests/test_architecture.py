@@ -9,7 +9,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "meteragent"
-STAGES = ("discovery", "pollsters", "notifications", "pipeline", "publishers", "storage")
+STAGES = (
+    "discovery", "pollsters", "notifications", "pipeline", "publishers", "storage", "middleware", "providers"
+)  # fmt: skip
 VOCABULARY = {
     "errors",
     "clock",
@@ -32,14 +34,16 @@ VOCABULARY = {
     "notification_message",
     "bus",
     "bus_url",
+    "config_files",
+    "option_faults",
 }
 COMPOSITION = {
-    "config", "config_files", "option_faults", "state_folder", "assembly", "plan", "seat", "running",
-    "self_metering", "agent", "listening", "telling",
+    "config", "config_folders", "label_groups", "state_folder", "assembly", "plan", "seat", "running",
+    "self_metering", "agent", "loaded", "listening", "telling",
 }  # fmt: skip
 CONTRACTS = (
     ["storage", "query"], ["storage", "delivery"], ["storage", "recurring"], ["storage", "event_query"],
-    ["storage", "event_row"],
+    ["storage", "event_row"], ["storage", "conditions"], ["storage", "known_events"],
     ["notifications", "instant"], ["notifications", "reserved"], ["notifications", "options"],
     ["notifications", "origin"], ["notifications", "bindings"],
 )  # fmt: skip

@@ -1,11 +1,14 @@
 """Small real stand-ins for what a test wants to hold in its hand; plugin authors use them, too."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from meteragent.clock import SECOND, Clock
 from meteragent.discovery.base import Discovery
+from meteragent.middleware.base import InUse
 from meteragent.pollsters.base import Pollster
+from meteragent.publishers.base import Publisher
 from meteragent.sample import Sample
 
 NOON = 1_800_000_000 * SECOND
@@ -90,3 +93,26 @@ class ListDiscovery(Discovery):
             if isinstance(each, BaseException):
                 raise each
             yield each
+
+
+class ListPublisher(Publisher):
+    """Keeps the samples of each batch; raises what it was made with, in their order, before it keeps any."""
+
+    def __init__(self, *raised: Exception) -> None:
+        self.published: list[list[Sample]] = []
+        """Of each batch."""
+        self._raised = list(raised)
+
+    def publish(self, samples: list[Sample]) -> None:
+        """Keep them."""
+        if self._raised:
+            raise self._raised.pop(0)
+        self.published.append(samples)
+
+
+def agent(*middleware: Any, conf: Any = None) -> InUse:
+    """What ``setup`` of a middleware is given.
+
+    :param middleware: those that were set up before it
+    """
+    return InUse(middleware, conf, logging.getLogger("meteragent.middleware"))

@@ -1,6 +1,7 @@
 """Poll one pollster as the agent does, tick after tick, and look at what the journal would be given."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -8,6 +9,7 @@ import msgspec
 from meteragent.batch import Poll, Refused
 from meteragent.clock import Clock
 from meteragent.discovery.discoverer import Discoverer
+from meteragent.plugins.bind import Context
 from meteragent.plugins.catalog import POLLSTER
 from meteragent.plugins.contracts import CONTRACTS
 from meteragent.pollsters.ancestor import Manager
@@ -17,6 +19,7 @@ from meteragent.pollsters.poller import Collected, Poller
 from meteragent.pollsters.states import States
 from meteragent.sample import Sample
 from meteragent.selection import Selection
+from meteragent.testing.configured import options
 
 INTERVAL = 30
 """Seconds, of the polling source that the pollster is in; a poll may take a little less."""
@@ -47,13 +50,21 @@ class Polls:
         discoveries: Mapping[str, Any] | None = None,
         clock: Clock | None = None,
         limits: Limits | None = None,
+        provided: Mapping[str, Any] = MappingProxyType({}),
+        context: Context | None = None,
     ) -> None:
         """
         :param resources: as ``polling.yaml`` gives them
         :param discoveries: instances by name, for ``default_discovery``
+        :param provided: stand-ins for the names of arguments that other plugins provide; ``options``, too,
+            else those that the pollster declares have their defaults
+        :param context: in place of these, what the agent told of its calls
         :raises PluginError: when the pollster does not keep its contract
         """
-        CONTRACTS[POLLSTER].check(pollster)
+        if context is None:
+            given = {"options": options(pollster), **provided}
+            context = Context(POLLSTER, NAME, f"{POLLSTER}:host.{NAME}", given=given)
+        CONTRACTS[POLLSTER].check(pollster, _further(context))
         self._clock = clock or Clock()
         self._collected, self._states = Collected(), States()
         manager = Manager(conf)
@@ -61,7 +72,7 @@ class Polls:
         self._poller = Poller(
             PollingSource(NAME, INTERVAL, Selection(["*"]), list(resources), []),
             {NAME: pollster}, manager, self._collected,
-            clock=self._clock, limits=limits, states=self._states, host=host,
+            clock=self._clock, limits=limits, states=self._states, host=host, contexts={NAME: context},
         )  # fmt: skip
 
     @property
@@ -90,3 +101,8 @@ class Polls:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _further(context: Context) -> list[str]:
+    """Names that callbacks may have beside those of the contract."""
+    return [*context.given, *(context.stack.offered(context) if context.stack is not None else ())]

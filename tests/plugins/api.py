@@ -16,9 +16,11 @@ import msgspec
 STARS: dict[Any, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
 FILE = Path(__file__).parent / "api.txt"
 PUBLIC = (
+    "meteragent.batch:Batch,Position,Published,Refusal",
     "meteragent.discovery.base",
     "meteragent.errors",
     "meteragent.event",
+    "meteragent.figures:Figure",
     "meteragent.middleware.base",
     "meteragent.notifications.base",
     "meteragent.notifications.traits.base",
@@ -28,6 +30,7 @@ PUBLIC = (
     "meteragent.plugins.option:Option,Values",
     "meteragent.plugins.provider:provides",
     "meteragent.pollsters.base",
+    "meteragent.providers.http:Answer,Client",
     "meteragent.publishers.base",
     "meteragent.sample:Sample,Metadata",
     "meteragent.storage.base",
@@ -137,6 +140,7 @@ def _value(value: Any) -> str:
 
 def _given() -> Iterator[str]:
     """What callbacks may name, the groups of entry points, and the arguments of constructors."""
+    from meteragent import parameters
     from meteragent.plugins import catalog, command, contracts, provider
 
     yield "\narguments by name"
@@ -144,6 +148,7 @@ def _given() -> Iterator[str]:
         yield f"    {name.lower()}: {', '.join(getattr(contracts, name))}"
     yield f"    run: {', '.join(command.RUN)}"
     yield f"    provider: {', '.join(provider.OFFERS)}"
+    yield f"    meteragent.parameters, of drop-ins: {', '.join(parameters.__annotations__)}"
     yield "\ngroups of entry points"
     yield from (f"    {kind}: {group}" for kind, group in sorted(catalog.GROUPS.items()))
 

@@ -1,0 +1,32 @@
+"""What can be told of a storage driver without its own suite, which is ``meteragent.testing.storage``."""
+
+from meteragent.testing.subject import Subject
+from meteragent.testing.verdict import Check, Undecided, check
+
+
+def use(subject: Subject) -> None:
+    """Make it and close it."""
+    subject.make().close()
+
+
+@check("closes", "let close be safe twice and without use")
+def closes(subject: Subject) -> None:
+    """Twice, and without having been used."""
+    plugin = subject.plugin()
+    for which in ("close without use", "close for the second time"):
+        try:
+            plugin.close()
+        except Exception as error:  # boundary: drivers are foreign code
+            raise subject.told(error, which, "let go of what is there, and of nothing twice") from None
+
+
+@check("stores", "let it pass meteragent.testing.storage.StorageContract")
+def stores(subject: Subject) -> None:
+    """Its own suite takes minutes, and is pytest's."""
+    del subject
+    raise Undecided(
+        "derive a test class from meteragent.testing.storage.StorageContract, and run it with pytest"
+    )
+
+
+CHECKS: tuple[Check, ...] = (closes, stores)
