@@ -15,7 +15,7 @@ from meteragent.testing.suite import checks, kinds
 from tests import skeletons
 
 GUIDE = (Path(__file__).parent.parent / "doc" / "plugins.rst").read_text()
-TUTORIAL = GUIDE.partition("Writing one\n")[2].partition("MERGE options")[0]
+TUTORIAL = GUIDE.partition("Writing one\n")[2].partition("the tutorial ends here")[0]
 
 
 def block(name: str) -> str:
