@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from meteragent.errors import Unavailable
 from meteragent.figures import Figure
 from meteragent.plugins.bind import Context
 from meteragent.plugins.option import Option
@@ -14,6 +15,10 @@ SUPPORTED = (1,)
 """Versions of this contract; a middleware that was written for another says so as its ``api``."""
 WHERE = "plugins"
 """Name of the option that says which plugins a middleware is put around, where it has one."""
+
+
+class NotCalled(Unavailable):
+    """A middleware did not make a call yet, which says nothing about the plugin."""
 
 
 class InUse(msgspec.Struct, frozen=True):

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from meteragent.errors import PluginUnavailable, Unavailable
-from meteragent.middleware.base import Middleware, meant
+from meteragent.errors import PluginUnavailable, Rejected, Unavailable
+from meteragent.middleware.base import Middleware, NotCalled, meant
 from meteragent.plugins.bind import Context
 from meteragent.plugins.catalog import PUBLISHER, STORAGE
 from meteragent.plugins.iteration import during
@@ -17,7 +17,11 @@ from meteragent.plugins.reason import one_line
 
 
 class CircuitBreaker(Middleware):
-    """After so many failures in a row calls fail at once, until one is tried again."""
+    """After so many failures in a row calls fail at once, until one is tried again.
+
+    A call that is given up because it takes too long is a failure. One that says that it has nothing to do
+    here, or has not had its turn, is none, nor is a batch that a publisher rejects.
+    """
 
     name = "circuit_breaker"
     options = (
@@ -57,7 +61,12 @@ class _Breaker:
         self._enter()
         try:
             yield
-        except Exception as error:
+        except (PluginUnavailable, NotCalled):
+            raise  # tells nothing of what it asks
+        except (GeneratorExit, Rejected):  # whoever asked has enough; the batch is at fault
+            self._failures = 0
+            raise
+        except BaseException as error:  # boundary: one that hangs is ended by what is no Exception
             self._note(one_line(error))
             raise
         self._failures = 0

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from meteragent.errors import PluginUnavailable, Unavailable
-from meteragent.middleware.base import Middleware, meant
+from meteragent.errors import PluginUnavailable
+from meteragent.middleware.base import Middleware, NotCalled, meant
 from meteragent.plugins.bind import Context
 from meteragent.plugins.catalog import PUBLISHER, STORAGE
 from meteragent.plugins.option import Option
@@ -52,7 +52,7 @@ class RateLimit(Middleware):
     def _turn(self, context: Context) -> float:
         """Seconds until a call has its turn, which is taken.
 
-        :raises PluginUnavailable: when that would be too late; Unavailable where that is tried again
+        :raises PluginUnavailable: when that would be too late; NotCalled where that is tried again
         """
         told = context.options
         with self._lock:
@@ -63,7 +63,7 @@ class RateLimit(Middleware):
             if left <= min(told["wait"], context.timeout):
                 turns.append(now + left)
                 return left
-        error = Unavailable if context.kind in (PUBLISHER, STORAGE) else PluginUnavailable
+        error = NotCalled if context.kind in (PUBLISHER, STORAGE) else PluginUnavailable
         raise error(
             f"called {told['calls']} times within {told['period']:g} s, which is the limit; "
             f"the next call may be made in {left:.3g} s"

@@ -1,15 +1,16 @@
 """Calls a plugin again that failed before it gave anything, within the time it has."""
 
+import copy
 import inspect
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from functools import wraps
 from typing import Any
 
 from meteragent.errors import PluginUnavailable, Rejected
 from meteragent.middleware.base import Middleware, meant
 from meteragent.plugins.bind import Context
-from meteragent.plugins.iteration import lazy
+from meteragent.plugins.iteration import ending, lazy
 from meteragent.plugins.option import Option
 
 NOTHING = object()
@@ -18,7 +19,10 @@ FINAL = (PluginUnavailable, Rejected)
 
 
 class Retry(Middleware):
-    """So many attempts, a delay between them; nothing is called again once it has yielded something."""
+    """So many attempts, a delay between them; nothing is called again once it has yielded something.
+
+    Each attempt begins with the state that the first began with.
+    """
 
     name = "retry"
     options = (
@@ -44,12 +48,18 @@ class Retry(Middleware):
 class _Attempts:
     """The attempts of one call."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, told: Mapping[str, Any]) -> None:
+        """
+        :param told: the arguments of the call
+        """
+        state = told.get("state")
+        self._state: dict[str, Any] = state if isinstance(state, dict) else {}
+        self._before = copy.deepcopy(self._state)
         self._left, self._delay = context.options["attempts"], context.options["delay"]
         self._until = time.monotonic() + context.timeout
 
     def wait(self, error: Exception) -> float:
-        """Seconds to wait for the next.
+        """Seconds to wait for the next, for which the state is as it was before.
 
         :raises Exception: the error itself, when there is to be none
         """
@@ -58,13 +68,15 @@ class _Attempts:
         late = time.monotonic() + self._delay >= self._until
         if permanent or late or self._left < 1 or isinstance(error, FINAL):
             raise error
+        self._state.clear()
+        self._state.update(copy.deepcopy(self._before))
         return float(self._delay)
 
 
 def _called(callback: Callable[..., Any], context: Context) -> Callable[..., Any]:
     @wraps(callback)
     def retried(*args: Any, **kwargs: Any) -> Any:
-        attempts = _Attempts(context)
+        attempts = _Attempts(context, kwargs)
         while True:
             try:
                 result = callback(*args, **kwargs)
@@ -90,7 +102,7 @@ def _awaited(callback: Callable[..., Any], context: Context) -> Callable[..., An
     async def retried(*args: Any, **kwargs: Any) -> Any:
         import asyncio  # whoever calls this has it already
 
-        attempts = _Attempts(context)
+        attempts = _Attempts(context, kwargs)
         while True:
             try:
                 return await callback(*args, **kwargs)
@@ -106,12 +118,13 @@ def _yielding(callback: Callable[..., Any], context: Context) -> Callable[..., A
     async def retried(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         import asyncio  # whoever calls this has it already
 
-        attempts, begun = _Attempts(context), False
+        attempts, begun = _Attempts(context, kwargs), False
         while True:
             try:
-                async for each in callback(*args, **kwargs):
-                    begun = True
-                    yield each
+                async with ending(callback(*args, **kwargs)) as result:
+                    async for each in result:
+                        begun = True
+                        yield each
                 return
             except Exception as error:  # boundary: whatever a plugin raises may be over the next time
                 if begun:

@@ -5,7 +5,13 @@ providers need it alike.
 import inspect
 import sys
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, AsyncExitStack
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    aclosing,
+    nullcontext,
+)
 from functools import wraps
 from typing import Any
 
@@ -27,8 +33,9 @@ def during(callback: Callable[..., Any], opened: Opened) -> Callable[..., Any]:
         async def yielding(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
             async with AsyncExitStack() as stack:
                 further = await _enter(stack, opened(kwargs))
-                async for each in callback(*args, **kwargs, **further):
-                    yield each
+                async with ending(callback(*args, **kwargs, **further)) as result:
+                    async for each in result:
+                        yield each
 
         return yielding
     if inspect.iscoroutinefunction(function):
@@ -74,6 +81,14 @@ def lazy(result: Any) -> bool:
     return isinstance(result, Iterable) and not isinstance(result, Collection)
 
 
+def ending(result: Any) -> AbstractAsyncContextManager[Any]:
+    """What is yielded asynchronously, with its own clean-up done at the end, however early that comes.
+
+    Without it an iteration that is given up is ended by the event loop, later and from within.
+    """
+    return aclosing(result) if hasattr(result, "aclose") else nullcontext(result)
+
+
 def _held(result: Any, manager: AbstractContextManager[Any]) -> Any:
     """A result whose end closes a context manager that is open; one that is whole closes it at once."""
     if inspect.isawaitable(result):
@@ -95,7 +110,7 @@ def _iterated(result: Iterable[Any], manager: AbstractContextManager[Any]) -> It
 
 
 async def _asynchronously(result: Any, manager: Any) -> AsyncIterator[Any]:
-    async with manager:
+    async with manager, ending(result):
         async for each in result:
             yield each
 

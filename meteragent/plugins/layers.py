@@ -3,6 +3,7 @@
 import inspect
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from typing import Any
 
 import msgspec
@@ -48,7 +49,11 @@ class Layers:
     def __init__(
         self, used: Sequence[Used], context: Context, callback: Callable[..., Any], inner: Callable[..., Any]
     ) -> None:
-        self.context, self._used, self._callback, self._inner = context, used, callback, inner
+        first, second = _by_position(callback)
+        self.context, self._used, self._callback = context, used, callback
+        self._inner = _by_keyword(inner, first) if first else inner
+        self._nothing_else = inner is callback
+        self._named = (*first, *second)
         self.then: Callable[[Callable[..., Any]], None] = lambda _: None
         self._applied: Callable[..., Any] | None = None
         self._applying = threading.Lock()
@@ -57,6 +62,9 @@ class Layers:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call what is around the callback."""
         called = self._applied
+        if args and len(args) <= len(self._named):  # middleware sees keywords only
+            kwargs.update(zip(self._named, args, strict=False))
+            args = ()
         try:
             if called is None:
                 called = self._apply()
@@ -90,8 +98,8 @@ class Layers:
                     told = f"{each.label}: apply gave {wrapped!r:.60}, wanted what to call"
                     raise PluginError(told)
                 callback = wrapped
-            if callback is self._callback:
-                self.then(callback)  # all had nothing to do: it is called as if there were none
+            if callback is self._inner and self._nothing_else:
+                self.then(self._callback)  # all had nothing to do: it is called as if there were none
             self._applied = callback
             return callback
 
@@ -107,6 +115,26 @@ class Layers:
                 return ""
             label = self._modules.get(module, label)
         return label
+
+
+def _by_position(callback: Callable[..., Any]) -> tuple[list[str], list[str]]:
+    """The arguments that can be given by position: those that must be, and the others."""
+    try:
+        parameters = inspect.signature(callback).parameters.values()
+    except (TypeError, ValueError):  # which ``bind`` says
+        return [], []
+    first = [each.name for each in parameters if each.kind is each.POSITIONAL_ONLY]
+    return first, [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
+
+
+def _by_keyword(callback: Callable[..., Any], names: Sequence[str]) -> Callable[..., Any]:
+    """A callback whose first arguments can be given as keywords, too."""
+
+    @wraps(callback)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        return callback(*args, *[kwargs.pop(name) for name in names if name in kwargs], **kwargs)
+
+    return called
 
 
 def read(used: Used, written: Mapping[str, Any], wrapping: Wrapping | None = None) -> dict[str, Any]:

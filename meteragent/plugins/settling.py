@@ -6,6 +6,7 @@ from types import GeneratorType, NoneType
 from typing import Any
 
 from meteragent.batch import Published
+from meteragent.plugins.iteration import ending
 
 READY = frozenset((NoneType, Published, GeneratorType, list, tuple, dict, bool, int, str))
 """Types of what most methods give, which is nothing to wait for."""
@@ -34,10 +35,11 @@ async def _come_to(result: Any, most: int | None) -> Any:
     if not isinstance(result, AsyncIterable):
         return result
     found: list[Any] = []
-    async for each in result:
-        found.append(each)
-        if len(found) == most:
-            break
+    async with ending(result):
+        async for each in result:
+            found.append(each)
+            if len(found) == most:
+                break
     return found
 
 

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from inspect import isawaitable
 from typing import Any
 
+from meteragent.plugins.iteration import ending
+
 
 class Loop:
     """The event loop of one call; each call has its own."""
@@ -32,8 +34,9 @@ class Loop:
         if isawaitable(result):
             result = await result
         if hasattr(result, "__aiter__"):
-            async for sample in result:
-                keep(sample)
+            async with ending(result):
+                async for sample in result:
+                    keep(sample)
         else:
             for sample in result:
                 keep(sample)

@@ -2,11 +2,14 @@
 
 import base64
 import http.client
+import io
 import json
+import socket
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -52,6 +55,72 @@ class _Stay(urllib.request.HTTPRedirectHandler):
         """Let it be told as the answer that it is."""
 
 
+class _Reader(io.RawIOBase):
+    """A connection whose bytes have to come until an instant, however few at a time."""
+
+    def __init__(self, raw: Any, connection: socket.socket, until: float) -> None:
+        self._raw, self._connection, self._until = raw, connection, until
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """What came."""
+        self._connection.settimeout(_left(self._until))
+        return self._raw.readinto(buffer)  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._raw.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer that has to come until an instant, from its first line on."""
+
+    def __init__(self, connection: socket.socket, *args: Any, until: float, **told: Any) -> None:
+        super().__init__(connection, *args, **told)
+        self.fp = io.BufferedReader(_Reader(self.fp.detach(), connection, until))
+
+
+class _Timed(http.client.HTTPConnection):
+    """A connection whose time is that of all that happens on it, not of each step anew."""
+
+    def __init__(self, host: str, port: int | None = None, *, timeout: float = 0.0, **told: Any) -> None:
+        super().__init__(host, port, timeout=timeout, **told)
+        self._until = time.monotonic() + timeout
+        self._create_connection = partial(_connected, self._until)
+        self.response_class = partial(_Response, until=self._until)  # type: ignore[assignment]
+
+    def send(self, data: Any) -> None:
+        """Send it in the time that is left."""
+        if self.sock is None:
+            self.connect()
+        self.sock.settimeout(_left(self._until))
+        super().send(data)
+
+
+class _TimedSecurely(_Timed, http.client.HTTPSConnection):
+    """The same with TLS."""
+
+
+class _Plain(urllib.request.HTTPHandler):
+    """Opens URLs of http in the time that a request has."""
+
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        """Ask."""
+        return self.do_open(_Timed, request)
+
+
+class _Secure(urllib.request.HTTPSHandler):
+    """Opens URLs of https in the time that a request has."""
+
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        """Ask."""
+        return self.do_open(_TimedSecurely, request)
+
+
 class Client:
     """Asks servers by HTTP, of which no proxy in the environment is asked."""
 
@@ -60,7 +129,7 @@ class Client:
         :param timeout: seconds from now in which all of its answers have to come
         """
         self._until = time.monotonic() + timeout
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay)
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay, _Plain, _Secure)
 
     def get(self, url: str, headers: Mapping[str, str] | None = None, timeout: float | None = None) -> Answer:
         """What a GET of this URL gives; raises as ``request`` does."""
@@ -103,6 +172,24 @@ class Client:
         except urllib.error.HTTPError as error:
             with error:
                 return _read(error, until)
+
+
+def _connected(until: float, place: tuple[str, int], *_: Any) -> socket.socket:
+    """A connection to the first address of a host that takes one.
+
+    :raises OSError: when none does; TimeoutError when that takes too long
+    """
+    fault = OSError("there is no address of it")
+    for found in socket.getaddrinfo(*place, 0, socket.SOCK_STREAM):
+        host, port = found[4][:2]
+        try:
+            connection = socket.create_connection((str(host), port), timeout=_left(until))
+        except OSError as error:
+            fault = error
+        else:
+            connection.settimeout(_left(until))
+            return connection
+    raise fault
 
 
 def _read(answer: Any, until: float) -> Answer:

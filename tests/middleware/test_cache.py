@@ -1,6 +1,7 @@
 """The result of a call is given again for a while."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import pytest
 
 from meteragent.middleware.cache import Cache
+from meteragent.sample import Sample
+from meteragent.testing.fakes import sample
 from tests.middleware.wrapping import Failing, wrapped
 
 
@@ -106,3 +109,93 @@ def test_one_that_keeps_a_state_is_left_alone() -> None:
     call = wrapped(Cache(), get_samples)
     call({"state": {}})
     assert call._callback is get_samples
+
+
+def test_one_that_names_the_instant_is_left_alone() -> None:
+    """What it says of it would not be of that of its poll."""
+
+    def get_samples(at: int) -> list[int]:
+        return [at]
+
+    call = wrapped(Cache(), get_samples)
+    assert [call({"at": 1}), call({"at": 2})] == [[1], [2]]
+    assert call._callback is get_samples
+
+
+def test_one_that_takes_everything_is_left_alone() -> None:
+    """It is given the instant as well."""
+
+    def get_samples(**told: Any) -> list[Any]:
+        return [told["at"]]
+
+    call = wrapped(Cache(), get_samples)
+    assert [call({"resources": [], "state": {}, "at": each}) for each in (1, 2)] == [[1], [2]]
+
+
+def test_only_pollsters_and_discoveries_are_asked_again_the_same() -> None:
+    """What a publisher is given would not be published."""
+    failing = Failing(0)
+    call = wrapped(Cache(), failing, "publisher:file", plugins=["*"])
+    assert [call({}), call({})] == [[1], [2]]
+
+
+class Machine:
+    """A resource that is nothing but itself."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def test_resources_that_json_cannot_say_are_asked_for_each_time() -> None:
+    """The address of one that is gone may be that of the next."""
+
+    def get_samples(resources: list[Machine]) -> list[int]:
+        return [each.number for each in resources]
+
+    call = wrapped(Cache(), get_samples)
+    assert [call({"resources": [Machine(each)]}) for each in range(50)] == [[each] for each in range(50)]
+
+
+def test_resources_given_by_position_tell_questions_apart() -> None:
+    """As those given by name."""
+
+    def get_samples(resources: list[str], /) -> list[str]:
+        return resources
+
+    call = wrapped(Cache(), get_samples)
+    assert [call({"resources": [each]}) for each in "ab"] == [["a"], ["b"]]
+
+
+def test_what_is_kept_is_a_copy() -> None:
+    """Neither who is given it nor the plugin changes it."""
+    metadata: dict[str, str] = {}
+    calls = []
+
+    def get_samples() -> Iterator[Sample]:
+        calls.append(1)
+        for each in "ab":
+            metadata["name"] = each
+            yield sample(resource_metadata=metadata)
+
+    def discover() -> list[dict[str, str]]:
+        return [{"id": "a"}]
+
+    polled, found = wrapped(Cache(), get_samples), wrapped(Cache(), discover, "discovery:d")
+    list(polled({}))
+    for _ in range(2):
+        found({})[0]["id"] = "changed"
+    assert [each.resource_metadata for each in polled({})] == [{"name": "a"}, {"name": "b"}]
+    assert found({}) == [{"id": "a"}]
+    assert calls == [1]
+
+
+def test_what_cannot_be_copied_is_not_kept() -> None:
+    """It is given on, and asked for again."""
+    made: list[Any] = []
+
+    def discover() -> list[Any]:
+        made.append(threading.Lock())
+        return [made[-1]]
+
+    call = wrapped(Cache(), discover, "discovery:locks")
+    assert [call({}), call({})] == [[made[0]], [made[1]]]

@@ -141,3 +141,51 @@ def test_one_attempt_leaves_the_callback_alone() -> None:
     for call in (wrapped(Retry(), failing, attempts=1), wrapped(Retry(), failing, "publisher:file")):
         call({})
         assert call._callback is failing
+
+
+def begins_late(state: dict[str, Any]) -> list[int]:
+    """What is new since the last time; fails the first time, when it has noted that it was there."""
+    begin = state.get("offset", 0)
+    state["offset"], state["list"] = 3, state.get("list", [])
+    state["list"].append(1)
+    if "failed" not in FAILED:
+        FAILED.append("failed")
+        raise OSError("away")
+    return [*range(begin, 3)]
+
+
+def by_position(state: dict[str, Any], /) -> list[int]:
+    """The same."""
+    return begins_late(state)
+
+
+def yields_late(state: dict[str, Any]) -> Iterator[int]:
+    """The same, one after the other."""
+    yield from begins_late(state)
+
+
+async def awaits_late(state: dict[str, Any]) -> list[int]:
+    """The same, later."""
+    await asyncio.sleep(0)
+    return begins_late(state)
+
+
+async def asynchronous_late(state: dict[str, Any]) -> AsyncIterator[int]:
+    """The same, one after the other, later."""
+    for each in begins_late(state):
+        yield each
+
+
+FAILED: list[str] = []
+
+
+@pytest.mark.parametrize(
+    "get_samples", [begins_late, by_position, yields_late, awaits_late, asynchronous_late]
+)
+def test_each_attempt_begins_with_the_state_of_the_first(get_samples: Callable[..., Any]) -> None:
+    """What a failed one changed, in whatever depth, is forgotten, and nothing is lost."""
+    FAILED.clear()
+    state = {"list": [0]}
+    assert result(wrapped(Retry(), get_samples, delay=0.0)({"state": state})) == [0, 1, 2]
+    assert FAILED == ["failed"]
+    assert state == {"list": [0, 1], "offset": 3}

@@ -33,12 +33,12 @@ class Failing:
     """A callback that fails so often before it gives something; may have yielded something before."""
 
     def __init__(self, times: int, error: Exception | None = None) -> None:
-        self.left, self.calls, self._error = times, 0, error or OSError("away")
+        self.left, self.calls, self.error = times, 0, error or OSError("away")
 
     def __call__(self) -> list[int]:
         """What it gives, at last: the number of the call."""
         self.calls += 1
         if self.left > 0:
             self.left -= 1
-            raise self._error
+            raise self.error
         return [self.calls]

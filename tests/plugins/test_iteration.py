@@ -1,13 +1,20 @@
 """Something is open from a call to the end of what it yields, whatever kind of callback it is."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from meteragent.plugins.iteration import during
+from meteragent.middleware.cache import Cache
+from meteragent.middleware.circuit_breaker import CircuitBreaker
+from meteragent.middleware.retry import Retry
+from meteragent.middleware.stopwatch import Stopwatch
+from meteragent.plugins.bind import Context
+from meteragent.plugins.catalog import POLLSTER
+from meteragent.plugins.iteration import during, ending
 
 
 class Watched:
@@ -130,3 +137,36 @@ def test_it_is_closed_when_an_asynchronous_one_fails() -> None:
     with pytest.raises(ValueError, match="a handle"):
         asyncio.run(gathered(during(fails, watched.opened)(at=7)))
     assert watched.told == ["open for 7", "ValueError", "closed"]
+
+
+def around(middleware: Any, callback: Callable[..., Any]) -> Callable[..., Any]:
+    """The callback with a middleware around it."""
+    options = {each.name: each.default for each in middleware.options}
+    context = Context(POLLSTER, "p", "pollster:host.p", "s", callback=callback, options=options)
+    return cast(Callable[..., Any], middleware.apply(callback, context))
+
+
+@pytest.mark.parametrize("middleware", [Retry(), Cache(), CircuitBreaker(), Stopwatch(logging.getLogger())])
+@pytest.mark.parametrize("hiding", [False, True])
+def test_one_that_is_given_up_cleans_up_before_it_is_closed(middleware: Any, hiding: bool) -> None:
+    """Its own clean-up, which may wait, still has what was opened, whatever is around it."""
+    watched = Watched()
+
+    async def cleans_up(at: int, db: str) -> AsyncIterator[Any]:
+        try:
+            yield at
+            yield db
+        finally:
+            await asyncio.sleep(0)
+            watched.told.append("cleaned up")
+
+    def hides(at: int, db: str) -> AsyncIterator[Any]:
+        return cleans_up(at, db)
+
+    async def first(result: AsyncIterator[Any]) -> Any:
+        async with ending(result):
+            return await anext(result)
+
+    inside = around(middleware, during(hides if hiding else cleans_up, watched.opened))
+    assert asyncio.run(first(inside(at=7))) == 7
+    assert watched.told == ["open for 7", "cleaned up", "GeneratorExit", "closed"]

@@ -8,6 +8,7 @@ import json
 import re
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,35 +18,52 @@ from typing import Any
 import pytest
 
 from benchmarks.plugin_folder import command, environment
+from meteragent.cli.app import main
+from meteragent.plugins.dropin import PREFIX
 from tests.plugins import quotes
 
 
 class Quotes:
-    """A machine with the quotes installed, its configuration, and the program."""
+    """A machine with the quotes installed, its configuration, and the program.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    The agent is a process of its own; all else runs in that of the test, as if it had just begun.
+    """
+
+    def __init__(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.folder, self._capsys = folder, capsys
         self.imported = folder / "imported"
         """Made when the package of the quotes is imported."""
-        self.site = quotes.install(folder / "site")
-
-        names = {"HOME": str(folder), "XDG_CACHE_HOME": str(folder / "cache")}
-        self._environment = environment(self.site, QUOTES_IMPORTED=str(self.imported), **names)
+        site = quotes.install(folder / "site")
+        names = {
+            "HOME": str(folder), "XDG_CACHE_HOME": str(folder / "cache"),
+            "QUOTES_IMPORTED": str(self.imported),
+        }  # fmt: skip
+        self._environment = environment(site, **names)
+        for name, value in names.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.chdir(folder)
+        monkeypatch.syspath_prepend(str(site))
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
-        """What a call of the program prints."""
-        done = subprocess.run(
-            self._command(*arguments), env=self._environment, cwd=self.folder, timeout=60,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == code, done.stderr
-        return done.stdout if code == 0 else done.stderr
+        """What a call of the program prints, which has imported nothing of the quotes before."""
+        for name in [each for each in sys.modules if each == "quotetap" or each.startswith(PREFIX)]:
+            del sys.modules[name]
+        self._capsys.readouterr()
+        try:
+            ended: object = main(self._arguments(*arguments))
+        except SystemExit as error:
+            ended = error.code or 0
+        told = self._capsys.readouterr()
+        assert ended == code, told.err
+        return told.out if code == 0 else told.err
 
     @contextmanager
     def agent(self, *arguments: str) -> Iterator[None]:
         """The agent runs meanwhile."""
         running = subprocess.Popen(
-            self._command("run", *arguments), env=self._environment, cwd=self.folder,
+            command(*self._arguments("run", *arguments)), env=self._environment, cwd=self.folder,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
@@ -63,14 +81,14 @@ class Quotes:
             time.sleep(0.1)
         raise AssertionError(arguments)
 
-    def _command(self, *arguments: str) -> list[str]:
-        return command(*arguments, "--state-dir", self.folder / "state")
+    def _arguments(self, *arguments: str) -> list[str]:
+        return [*arguments, "--state-dir", str(self.folder / "state")]
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Quotes:
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Quotes:
     """With the quotes installed."""
-    return Quotes(tmp_path)
+    return Quotes(tmp_path, monkeypatch, capsys)
 
 
 def test_plugins_tell_their_name_description_kind_and_options_without_being_imported(

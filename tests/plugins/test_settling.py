@@ -84,3 +84,24 @@ def test_one_that_waits_for_ever_can_be_abandoned() -> None:
     while isolation.abandoned() and time.monotonic() < until:
         time.sleep(0.01)
     assert not isolation.abandoned()
+
+
+def test_one_of_which_no_more_is_wanted_cleans_up() -> None:
+    """Before its things are given, where it was begun."""
+    told: list[Any] = []
+
+    async def discover() -> AsyncIterator[int]:
+        try:
+            for each in range(5):
+                yield each
+        finally:
+            await asyncio.sleep(0)
+            told.append(asyncio.current_task())
+
+    async def later() -> Any:
+        told.append(asyncio.current_task())
+        return discover()
+
+    assert settled(later(), most=2) == [0, 1]
+    begun, cleaned_up = told
+    assert cleaned_up is begun

@@ -96,6 +96,29 @@ def test_get_samples_may_have_any_shape(kind: Callable[[], Any]) -> None:
     assert polling.row("p").outcome == "complete"
 
 
+def test_one_that_yields_too_much_cleans_up_where_it_yielded() -> None:
+    """An asynchronous one, whose clean-up may wait: not when its event loop ends."""
+    tasks = []
+
+    class Many:
+        async def get_samples(self) -> AsyncIterator[Sample]:
+            tasks.append(asyncio.current_task())
+            try:
+                for _ in range(5):
+                    yield sample()
+            finally:
+                await asyncio.sleep(0)
+                tasks.append(asyncio.current_task())
+
+    polling = Polling({"p": Many()}, limits=Limits(max_samples=2))
+
+    polling.poll()
+
+    assert polling.row("p").samples == 2
+    begun, cleaned_up = tasks
+    assert cleaned_up is begun
+
+
 def test_get_samples_gets_what_it_names() -> None:
     """All arguments are offered, and the cache is one for all pollsters of a tick."""
     seen: list[dict[str, Any]] = []

@@ -1,8 +1,12 @@
 """``http``: answers come within the time of the call, whatever the server does."""
 
+import contextlib
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -13,6 +17,7 @@ from meteragent.plugins.catalog import PROVIDER, find
 from meteragent.plugins.middleware import Stack
 from meteragent.plugins.provider import Providers
 from meteragent.providers.http import Answer, Client
+from tests.servers import Certificate
 
 
 class Quotes(BaseHTTPRequestHandler):
@@ -62,17 +67,24 @@ class Quotes(BaseHTTPRequestHandler):
         """Nothing."""
 
 
+@contextmanager
+def serving(served: ThreadingHTTPServer) -> Iterator[None]:
+    """It answers meanwhile."""
+    served.daemon_threads = True
+    thread = threading.Thread(target=served.serve_forever, args=[0.05])
+    thread.start()
+    yield
+    served.shutdown()
+    served.server_close()
+    thread.join()
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """Its URL."""
     served = ThreadingHTTPServer(("127.0.0.1", 0), Quotes)
-    served.daemon_threads = True
-    thread = threading.Thread(target=served.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{served.server_port}"
-    served.shutdown()
-    served.server_close()
-    thread.join()
+    with serving(served):
+        yield f"http://127.0.0.1:{served.server_port}"
 
 
 def test_a_callback_that_names_it_is_given_a_client(server: str) -> None:
@@ -100,6 +112,11 @@ def test_a_body_is_sent(server: str) -> None:
     """By any method."""
     found = Client(5.0).request("POST", f"{server}/", body=b"what")
     assert found == Answer(201, found.headers, b"what")
+
+
+def test_a_host_is_asked_at_the_first_address_that_answers(server: str) -> None:
+    """It may have several, of which some are not listened at."""
+    assert Client(5.0).get(f"{server.replace('127.0.0.1', 'localhost')}/quote").status == 200
 
 
 @pytest.mark.parametrize("path", ["slow", "endless"])
@@ -137,3 +154,55 @@ def test_only_http_is_spoken() -> None:
     """A file is no answer."""
     with pytest.raises(ValueError, match=r"^'file:///etc/passwd' is no URL of http or https$"):
         Client(5.0).get("file:///etc/passwd")
+
+
+@contextmanager
+def dripping(*parts: bytes) -> Iterator[str]:
+    """The URL of a server that gives these parts of an answer again and again, very slowly."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(9999)
+                connection.sendall(parts[0])
+                for _ in range(60):
+                    connection.sendall(parts[1])
+                    time.sleep(0.05)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "parts", [(b"H", b"T"), (b"HTTP/1.1 200 OK\r\n", b"X: a\r\n"), (b"HTTP/1.1 100 Go on\r\n", b"X: a\r\n")]
+)
+def test_headers_that_never_end_are_waited_for_no_longer(parts: tuple[bytes, bytes]) -> None:
+    """Each line comes in time, all of them do not."""
+    with dripping(*parts) as url:
+        began = time.monotonic()
+        with pytest.raises(Unavailable, match=r": no answer in time$"):
+            Client(0.3).get(url)
+        assert time.monotonic() - began < 1.5
+
+
+def test_a_server_with_a_certificate_is_asked_in_the_same_way(
+    certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whom it does not trust it does not ask."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.certificate, certificate.key)
+    served = ThreadingHTTPServer(("127.0.0.1", 0), Quotes)
+    served.socket = context.wrap_socket(served.socket, server_side=True)
+    with serving(served):
+        url = f"https://127.0.0.1:{served.server_port}"
+        with pytest.raises(Unavailable, match="certificate verify failed"):
+            Client(5.0).get(f"{url}/quote")
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate.ca))
+        assert Client(5.0).get(f"{url}/quote").json()["price"] == 7
+        began = time.monotonic()
+        with pytest.raises(Unavailable, match=r"no answer in time$"):
+            Client(0.3).get(f"{url}/endless")
+        assert time.monotonic() - began < 1.5
