@@ -19,7 +19,6 @@ from typing import Any
 import msgspec
 
 from meteragent import state_folder, telling
-from meteragent.assembly import find_driver, make_driver
 from meteragent.batch import Batch, Missed, Poll, Refused
 from meteragent.clock import Clock
 from meteragent.config import Settings
@@ -32,7 +31,6 @@ from meteragent.journal.status import Status
 from meteragent.message import Received
 from meteragent.plain import printable
 from meteragent.plan import Plan, changes, make_plan
-from meteragent.plugins.catalog import Found
 from meteragent.plugins.loader import Plugin
 from meteragent.running import Running
 from meteragent.self_metering import VERSION, SelfMetering
@@ -60,8 +58,6 @@ class Agent:
 
     def __init__(self, settings: Settings, clock: Clock | None = None, quiet: float = QUIET) -> None:
         self._settings, self._quiet = settings, quiet
-        self._found: tuple[Settings, Found] | None = None
-        """The plugin of the store, as found with these settings."""
         self._clock = clock or Clock()
         self.metering = SelfMetering(self._clock)
         self._plan: Plan | None = None
@@ -112,12 +108,11 @@ class Agent:
         """A driver of the store for reading, beside the one that records.
 
         :raises ConfigError: when it cannot be used
+        :raises Unavailable: before the agent was started
         """
-        settings = self._settings
-        if self._found is None or self._found[0] is not settings:
-            # kept, since a client that reads page by page needs a reader for each
-            self._found = settings, find_driver(settings)
-        driver: StorageDriver = make_driver(settings, self._clock, read_only=True, found=self._found[1])
+        if self._plan is None:
+            raise Unavailable("the agent does not run")
+        driver: StorageDriver = self._plan.make_reader()
         return driver
 
     def reload(self, settings: Settings) -> list[str]:
@@ -139,7 +134,7 @@ class Agent:
         late = running.change(plan, found)
         if former is not None and former is not manager.discoverer:
             former.close()
-        before.plugins.layers.close(plan.plugins.layers)
+        before.plugins.close(plan.plugins)
         told = plan.plugins.remarks(before.plugins)
         self._plan, self._settings = plan, settings
         plan.plugins.let_go()
@@ -260,7 +255,7 @@ class Agent:
         if self._running is not None and self._running.stop(deadline):
             self._journal.close()  # else a thread may still be in it, and ending the process closes it
             if self._plan is not None:
-                self._plan.plugins.layers.close()
+                self._plan.plugins.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

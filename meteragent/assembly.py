@@ -1,11 +1,12 @@
 """Makes sources and sinks out of the configuration and the plugins found; the agent then runs them."""
 
 import contextlib
+import functools
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import msgspec
@@ -229,7 +230,7 @@ def _layered(settings: Settings, driver: Any, layers: stack.Loaded, sink: SinkDe
     if not layers.stack.used:
         return driver
     found = find_driver(settings)
-    context = _context(layers, found, driver, {"conf": settings.conf, "host": settings.host}, sink)
+    context = _context(layers, found, driver, settings.given, sink)
     around = layers.stack.around(driver.record, context, ())
     if around is not None:
         driver.record = around
@@ -271,25 +272,39 @@ def find_driver(settings: Settings) -> catalog.Found:
     return loader.find_one(catalog.STORAGE, scheme, Choice.of(settings.conf), STORE)
 
 
-def make_driver(
-    settings: Settings, clock: Clock, *, read_only: bool = False, found: catalog.Found | None = None
-) -> Any:
+def make_driver(settings: Settings, clock: Clock, *, read_only: bool = False) -> Any:
     """A storage driver for the URL in ``[storage] connection``, which it does not open yet.
 
-    :param found: what ``find_driver`` gave for these settings, so that it is not looked for again
     :raises ConfigError: when it is not installed or cannot use the URL
     """
     values = {**_values(settings, clock, settings.conf.storage.connection), "read_only": read_only}
-    return loader.make_one(found or find_driver(settings), values, Choice.of(settings.conf))
+    return loader.make_one(find_driver(settings), values, Choice.of(settings.conf))
+
+
+def readers(settings: Settings, clock: Clock) -> Callable[[], Any]:
+    """What makes drivers for reading, of code that is imported here and not again.
+
+    Why there can be none is raised at each call, as ``make_driver`` does.
+    """
+    values = {**_values(settings, clock, settings.conf.storage.connection), "read_only": True}
+    choice = Choice.of(settings.conf)
+    try:
+        found = find_driver(settings)
+        imported = loader.import_one(found, values, choice)
+    except MeteragentError as error:
+        return functools.partial(_refuse, error)
+    return functools.partial(loader.make_one, found, values, choice, imported)
+
+
+def _refuse(error: MeteragentError) -> NoReturn:
+    raise error.with_traceback(None) from None
 
 
 def _values(settings: Settings, clock: Clock, url: str) -> dict[str, Any]:
     """What constructors of publishers and drivers may name as arguments."""
     return {
         "url": url,
-        "conf": settings.conf,
-        "host": settings.host,
-        "state_dir": settings.state_dir,
+        **settings.given,
         "retention": settings.conf.storage.retention or None,
         "clock": clock,
     }

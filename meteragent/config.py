@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from oslo_config import cfg
 
@@ -150,13 +151,18 @@ class Settings:
         ours = {group for group, _ in list_opts()}
         return {key: place.text for key, place in self.places.items() if key[0] not in ours}
 
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """What every plugin may name as an argument of its constructor, whatever kind it is of."""
+        return {"conf": self.conf, "host": self.host, "state_dir": self.state_dir}
+
     def options(self, label: str) -> Values:
         """The values of the options of a plugin, as far as its source tells them.
 
         :raises NotFound: when it is not installed
         :raises ConfigError: when a value cannot be used
         """
-        for found in label_groups.installed(self.conf, [label.lower()]):
+        for found in label_groups.meant(self.conf, [label.lower()]):
             return option.values(self.conf, found)
         raise NotFound(f"no plugin {label!r:.80} is installed")
 
@@ -215,7 +221,7 @@ class Settings:
         return state_folder.make(self.state_dir)
 
 
-_DEFAULT_FOLDERS = f"~/.{PROJECT}, ~, /etc/{PROJECT}, /etc"
+_DEFAULT_FOLDERS = ", ".join(config_folders.places(PROJECT))
 
 
 def load(

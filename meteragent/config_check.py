@@ -57,7 +57,7 @@ def check(
         _check_pipeline(settings, plugins, verdict)
         _check_notifications(settings, plugins, verdict)
     finally:
-        plugins.layers.close()
+        plugins.close()
     verdict.warnings += _unread(settings)
     for found in (verdict.faults, verdict.warnings):
         # what stands in no file comes last
@@ -201,7 +201,7 @@ def _check_notifications(settings: Settings, plugins: Pollsters, verdict: Verdic
         found = [name for name, _ in handlers.documents(settings.conf)]
         verdict.files += (name for name in found if not name.startswith("built-in"))
     with _heard(settings, verdict.warnings):
-        handlers.installed(settings.conf, verdict.faults, plugins.layers.names)
+        handlers.installed(settings.given, verdict.faults, plugins.layers.names)
 
 
 def _unread(settings: Settings) -> Iterator[ConfigError]:

@@ -39,8 +39,14 @@ def _in_folder(folder: str) -> list[str]:
     return sorted(str(file.absolute()) for file in path.glob("*.conf"))
 
 
+def places(project: str) -> list[str]:
+    """The folders in which a configuration is looked for when a call names none, as oslo.config does."""
+    return [f"~/.{project}", "~", f"/etc/{project}", "/etc"]
+
+
 def hidden(project: str) -> Iterator[ConfigError]:
     """Name each default folder that may hold a configuration but cannot be looked into."""
-    for folder in (os.path.expanduser(f"~/.{project}"), f"/etc/{project}"):
+    own = (each for each in places(project) if each.endswith(project))
+    for folder in map(os.path.expanduser, own):
         if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK):
             yield ConfigError(f"config folder {folder}: permission denied; what it may hold is ignored")

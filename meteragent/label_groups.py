@@ -28,16 +28,26 @@ def installed(conf: cfg.ConfigOpts, groups: Collection[str] | None = None) -> li
         for kind in catalog.GROUPS
         if groups is None or any(group.startswith(f"{kind}:") for group in groups)
     ]
-    there = catalog.namespaces() if catalog.POLLSTER in kinds else []
-    namespaces = [
-        each
-        for each in there
-        if groups is None or any(group.startswith(f"{catalog.POLLSTER}:{each.lower()}.") for group in groups)
-    ]
-    choice = msgspec.structs.replace(Choice.of(conf), namespaces=tuple(namespaces))
+    choice = Choice.of(conf)
     with still():
+        there = catalog.namespaces() if catalog.POLLSTER in kinds else []
+        there += [each for each in choice.namespaces if catalog.POLL in each]
+        namespaces = [
+            each
+            for each in there
+            if groups is None
+            or any(group.startswith(f"{catalog.POLLSTER}:{each.lower()}.") for group in groups)
+        ]
+        choice = msgspec.structs.replace(choice, namespaces=tuple(namespaces))
         found = [each for kind in kinds for each in catalog.find(kind, choice)]
     return [each for each in found if groups is None or option.group(each.label) in groups]
+
+
+def meant(conf: cfg.ConfigOpts, groups: Collection[str] | None = None) -> list[Found]:
+    """The same; of those with one label the chosen ones, if there are any."""
+    found, choice = installed(conf, groups), Choice.of(conf)
+    used = {each.label for each in found if not choice.why_off(each)}
+    return [each for each in found if each.label not in used or not choice.why_off(each)]
 
 
 def register(
@@ -47,7 +57,7 @@ def register(
 
     What is declared wrongly is left out: it is told when the plugin is loaded.
     """
-    for found in installed(conf, groups):
+    for found in meant(conf, groups):
         try:
             options = option.check(found.label, found.told.options)
             if options:

@@ -78,8 +78,10 @@ def read(settings: Settings, layers: stack.Loaded = stack.BARE) -> Listening:
     )  # fmt: skip
     made_of = _made_of(settings, layers)  # first: what is changed meanwhile is seen at the next reload
     dispatcher = Dispatcher(
-        handlers.installed(conf, provided=layers.names), conf.sample_source, _contexts(settings, layers)
-    )  # fmt: skip
+        handlers.installed(settings.given, provided=layers.names),
+        conf.sample_source,
+        _contexts(settings, layers),
+    )
     converter = Converter(dispatcher, timeout=told.conversion_timeout)
     return Listening(_labelled(settings), bindings, terms, converter, made_of)
 
@@ -109,11 +111,10 @@ def _explained(settings: Settings, option: str, check: Callable[..., None], *val
 def _contexts(settings: Settings, layers: stack.Loaded) -> Contexts:
     """What the callbacks of handlers may name, and what is around them."""
     conf = settings.conf
-    values = {"conf": conf, "host": settings.host}
     found = {each.name: each for each in find(NOTIFICATION, Choice.of(conf))}
 
     def context(name: str, handler: Any) -> Context:
-        told = layers.context(found[name], handler, values)
+        told = layers.context(found[name], handler, settings.given)
         return msgspec.structs.replace(told, timeout=conf.notification.conversion_timeout)
 
     return context

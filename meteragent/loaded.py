@@ -3,7 +3,7 @@
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 import msgspec
@@ -49,26 +49,27 @@ class Pollsters:
         self._settings, self.choice = settings, Choice.of(conf)
         self._polling_manager: ceilometer.PollingManager | None = None
         self._of_ancestor = ceilometer.written(conf.polling.extra_config_files)
-        self._values = {
-            "conf": conf, "host": settings.host, "state_dir": settings.state_dir, "figures": figures,
-        }  # fmt: skip
-        with still():
+        self._values = {**settings.given, "figures": figures}
+        with still(), ExitStack() as refused:
             self._found = {kind: catalog.find(kind, self.choice) for kind in catalog.GROUPS}
             self._broken = catalog.broken(self.choice)
             self._warn()
             kept = self._kept(before)
             self.layers = self._layers(kept, before)
+            refused.callback(self.close, before)
             self._values["provided"] = self.layers.names
             self.pollsters, self.discoveries = (self._load(kind, kept) for kind in POLLED)
-        if before is not None and kept and self._discovers_as(before):
-            self.manager: Manager = before.manager
-            return
-        self.manager = Manager(conf)
-        discoveries = {each.name: each.object for each in self.discoveries if each.state == "loaded"}
-        contexts = self.contexts(catalog.DISCOVERY)
-        self.manager.discoverer = Discoverer(
-            discoveries, host=settings.host, manager=self.manager, contexts=contexts
-        )
+            self.manager = self._managing(before if kept else None)
+            refused.pop_all()
+
+    def close(self, after: "Pollsters | None" = None) -> None:
+        """Close the middleware and end the processes of plugins, but for what goes on with others."""
+        self.layers.close(None if after is None else after.layers)
+        if self.choice.isolate:
+            from meteragent.plugins.confined.stand_in import end  # only where there may be one
+
+            kept = [] if after is None else [id(each.object) for each in after._made.values()]
+            end(each.object for each in self._made.values() if id(each.object) not in kept)
 
     def contexts(self, kind: str) -> dict[str, Context]:
         """By name of a pollster or discovery what its callbacks may name, and what is around them."""
@@ -171,6 +172,18 @@ class Pollsters:
             raise self._settings.error("plugins", "middleware", error) from None
         self._made |= layers.made
         return layers
+
+    def _managing(self, before: "Pollsters | None") -> Manager:
+        """What all pollsters have in common; the former where nothing that is in it has changed."""
+        if before is not None and self._discovers_as(before):
+            return before.manager
+        manager = Manager(self._settings.conf)
+        discoveries = {each.name: each.object for each in self.discoveries if each.state == "loaded"}
+        contexts = self.contexts(catalog.DISCOVERY)
+        manager.discoverer = Discoverer(
+            discoveries, host=self._settings.host, manager=manager, contexts=contexts
+        )
+        return manager
 
     def _discovers_as(self, before: "Pollsters") -> bool:
         """Whether the discoveries, and what is around them, are as before."""
@@ -282,6 +295,8 @@ class Pollsters:
         for name, pattern in self.choice.unmatched(itertools.chain(*found.values())):
             told = f"[plugins] {name}: {pattern!r} matches none of the plugins found"
             LOG.warning("%s", settings.error("plugins", name, told))
+        for each in catalog.left_out(self.choice):
+            LOG.warning("%s", each.reason)
         for each in self._broken:
             if each.place in self.choice.directories:
                 told = f"[plugins] directories: {each.reason}"

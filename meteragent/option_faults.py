@@ -5,7 +5,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from oslo_config import cfg
+from oslo_config import cfg, types
 
 from meteragent.config_files import Place, Places, Written
 from meteragent.errors import ConfigError
@@ -91,6 +91,8 @@ def place_of(group: str, opt: cfg.Opt, places: Places) -> Place:
 def allowed(opt: cfg.Opt) -> str:
     """What an option takes, in words."""
     kind: Any = opt.type
+    if isinstance(kind, types.Dict):
+        return opt.metavar or "key:value, separated by commas"
     choices = getattr(kind, "choices", None) or getattr(getattr(kind, "item_type", None), "choices", None)
     if choices:
         few = "one of" if getattr(kind, "choices", None) else "a list of"

@@ -1,7 +1,7 @@
 """What is to run by a configuration, checked as a whole; apart from running it, so that it can be refused."""
 
 import importlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -11,6 +11,7 @@ from meteragent.assembly import (
     make_targets,
     plan_sinks,
     polling_sources,
+    readers,
     warn_of_source,
 )
 from meteragent.batch import Batch, Refused
@@ -44,6 +45,8 @@ class Plan(msgspec.Struct, frozen=True):
     plugins: Pollsters
     sources: dict[str, PollingSource]
     sinks: dict[str, SinkDefinition]
+    make_reader: Callable[[], Any]
+    """Gives a driver of the store for reading."""
     targets: dict[str, list[Target]]
     """The publishers of each sink, open; ``close_targets`` closes those that nobody uses."""
     listening: "Listening | None" = None
@@ -85,7 +88,7 @@ def make_plan(settings: Settings, clock: Clock, figures: Figures = list, before:
                 _refuse_loss(before.plugins, plugins)
             return _made(settings, clock, plugins)
         except BaseException:
-            plugins.layers.close(None if before is None else before.plugins.layers)
+            plugins.close(None if before is None else before.plugins)
             raise
 
 
@@ -104,12 +107,13 @@ def _made(settings: Settings, clock: Clock, plugins: Pollsters) -> Plan:
         make_source(settings, clock, plugins, definition, _accept).poller.close()
         warn_of_source(plugins, definition)
     listening = _listening(settings, plugins)
+    make_reader = readers(settings, clock)
     sinks = plan_sinks(settings, plugins)
     targets = make_targets(settings, clock, sinks, plugins.layers)
     names = [sink.name for sink in sinks]
     return Plan(
         settings, plugins, sources,
-        dict(zip(names, sinks, strict=True)), dict(zip(names, targets, strict=True)), listening,
+        dict(zip(names, sinks, strict=True)), make_reader, dict(zip(names, targets, strict=True)), listening,
     )  # fmt: skip
 
 

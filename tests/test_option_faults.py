@@ -16,6 +16,8 @@ from meteragent.config_files import Place
         (cfg.IntOpt("x", min=1), "integer of at least 1"),
         (cfg.FloatOpt("x", max=3), "floating point of at most 3"),
         (cfg.BoolOpt("x"), "boolean"),
+        (cfg.DictOpt("x"), "key:value, separated by commas"),
+        (cfg.DictOpt("x", metavar="module:reason"), "module:reason"),
     ],
 )
 def test_what_is_allowed_is_told_in_words(opt: cfg.Opt, words: str) -> None:

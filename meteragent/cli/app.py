@@ -189,12 +189,23 @@ class Program(App):
             tell_in_one_line(parser)
             arguments, unknown = parser.parse_known_args(joined_dashes(rest))
             refuse_unknown(parser, unknown, self.parser._option_string_actions)
-            return command.run(arguments) or 0
+            return self._code(name, command.run(arguments))
         except Exception as error:  # boundary: of all commands, those of plugins
             told = self._told(name, error)
             if told is error:
                 raise
             raise told from error
+
+    def _code(self, name: str, returned: Any) -> int:
+        """The exit code.
+
+        :raises PluginError: when a plugin's command returned something else
+        """
+        if not self.commands.is_foreign(name):
+            return returned or 0
+        from meteragent.plugins.command import exit_code
+
+        return exit_code(f"command {name!r} of a plugin", returned)
 
     def _told(self, name: str, error: Exception) -> Exception:
         """An error of a command: as it is, but of one that is a plugin's in one line."""

@@ -5,6 +5,7 @@ and fails in zsh.
 """
 
 import argparse
+import re
 import shlex
 from collections import defaultdict
 
@@ -14,6 +15,8 @@ from cliff.command import Command
 Offers = defaultdict[str, set[str]]
 """What is offered, by the words behind which it is."""
 
+PLAIN = re.compile(r"[\w.:,+/%@-]+", re.ASCII)
+"""What is offered; bash would run what stands in others, as ``compgen -W`` expands them."""
 OF_COLUMNS = ("columns", "sort_columns")
 """Where cliff keeps the columns that are chosen."""
 FOR_ZSH = """\
@@ -114,7 +117,7 @@ def _cases(offers: Offers, ending: str, indent: int) -> str:
     """A line for each set of words that is offered."""
     places: dict[str, list[str]] = defaultdict(list)
     for place, offered in sorted(offers.items()):
-        places[" ".join(sorted(offered))].append(shlex.quote(place) + ending)
+        places[" ".join(sorted(filter(PLAIN.fullmatch, offered)))].append(shlex.quote(place) + ending)
     return "\n".join(
         f"{'':{indent}}{'|'.join(places[offered])}) offered={shlex.quote(offered)} ;;"
         for offered in sorted(places)

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from meteragent.config import Reading
     from meteragent.config_check import Verdict
-    from meteragent.plugins.catalog import Found
-    from meteragent.plugins.option import Option
 
 FAULT, WARNING = "fault", "warning"
 OPTIONS = "meteragent.conf"
@@ -114,20 +112,9 @@ class ConfigSample(Command):
 
         options = self.app.options
         conf = config.read(options.config_file, options.config_dir, options.state_dir).settings.conf
-        found = [(each, _sound_options(each)) for each in label_groups.installed(conf)]
-        groups = {option.group(each.label): section(each, its) for each, its in found if its}
+        found = [each for each, _ in label_groups.register(conf)]
+        groups = {option.group(each.label): section(each, each.told.options) for each in found}
         return "".join(f"\n\n{text}" for _, text in sorted(groups.items()))
-
-
-def _sound_options(found: "Found") -> "tuple[Option, ...]":
-    """What a plugin declares; none where that is wrong, as is told where it is loaded."""
-    from meteragent.errors import PluginError
-    from meteragent.plugins import option
-
-    try:
-        return option.check(found.label, found.told.options)
-    except PluginError:
-        return ()
 
 
 def _options() -> str:
@@ -196,7 +183,7 @@ def _for_people(value: Any) -> str:
 
 def _rows(reading: "Reading", group: str, opts: "Sequence[cfg.Opt]") -> Iterable[tuple[Any, ...]]:
     """The options of a group with the values that hold."""
-    from meteragent import option_faults
+    from meteragent import label_groups, option_faults
 
     conf = reading.settings.conf
     for opt in opts:
@@ -206,12 +193,13 @@ def _rows(reading: "Reading", group: str, opts: "Sequence[cfg.Opt]") -> Iterable
         if (group, opt.dest) == ("agent", "state_dir"):
             value = str(reading.settings.state_dir)
             origin, line = ("--state-dir", None) if reading.state_dir is not None else (origin, line)
-        yield group, opt.dest, _masked(opt, value, origin), origin, line
+        built_in = origin == "default" and not label_groups.is_label(group)  # nobody's secret
+        yield group, opt.dest, value if built_in else _masked(opt, value), origin, line
 
 
-def _masked(opt: "cfg.Opt", value: Any, origin: str) -> Any:
+def _masked(opt: "cfg.Opt", value: Any) -> Any:
     """A value that anybody may see: of the store's its scheme, of other URLs all but the password."""
-    if opt.secret and origin != "default":
+    if opt.secret and value is not None:
         scheme, colon, _ = str(value).partition(":")
         return f"{scheme}:(secret)" if opt.dest == "connection" and colon else "(secret)"
     if isinstance(value, list):

@@ -1,6 +1,7 @@
 """`meteragent init`: writes a configuration for chosen plugins and options, or adds to one what it lacks."""
 
 import argparse
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,22 +73,20 @@ class Init(Command):
         for name in texts:
             if os.path.lexists(folder / name):
                 raise ConfigError(f"{folder / name} is there already; --append adds to it what it lacks")
-        made = not folder.is_dir()
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except FileExistsError:
-            raise ConfigError(f"{folder} is no folder") from None
         files = {folder / name: text for name, text in texts.items()}
-        try:
+        with contextlib.ExitStack() as refused:
+            for each in reversed([folder, *folder.parents]):
+                if not each.exists():
+                    refused.callback(_remove, each)
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except (FileExistsError, NotADirectoryError):
+                raise ConfigError(f"{folder} is no folder") from None
             for file, text in files.items():
+                refused.callback(_remove, file)
                 _new(file, text)
             self._check(folder / OPTIONS)
-        except BaseException:
-            for file in files:
-                file.unlink(missing_ok=True)
-            if made:
-                folder.rmdir()
-            raise
+            refused.pop_all()
         return list(files)
 
     def _append(self, plan: "Plan", file: Path) -> list[Path]:
@@ -119,6 +118,15 @@ class Init(Command):
             raise MeteragentError(f"nothing is written, as it would be no sound configuration: {fault}")
         for warning in verdict.warnings:
             self.program.hint(str(warning))
+
+
+def _remove(place: Path) -> None:
+    """Take away a file or a folder that was made; one that somebody uses meanwhile stays."""
+    with contextlib.suppress(OSError):
+        if place.is_dir():
+            place.rmdir()
+        else:
+            place.unlink()
 
 
 def _new(file: Path, text: str) -> None:

@@ -22,7 +22,7 @@ from meteragent.pollsters import definition as polling
 INTERVAL = 60
 """Seconds between the polls of a source, unless told otherwise."""
 URL, EVERY = "url", "interval"
-"""What may be set of publishers and stores, and of pollsters, whatever their options are."""
+"""What may be set of publishers and stores, and of pollsters, unless an option of theirs is called so."""
 HEAD = "# All options: meteragent config sample\n\n"
 
 
@@ -37,7 +37,7 @@ class Plan:
         :raises MeteragentError: when there is no such plugin, or an option or a value cannot be
         """
         self._settings = settings
-        there = {each.label: each for each in label_groups.installed(settings.conf)}
+        there = {each.label: each for each in label_groups.meant(settings.conf)}
         for label in labels:
             _known(label, there)
         self._chosen = {
@@ -49,10 +49,16 @@ class Plan:
             label: option.check(label, each.told.options) for label, each in self._chosen.items()
         }
         self._given: dict[tuple[str, str], str] = {}
+        """Values of the options that plugins declare, as a config file has to have them."""
+        self._reserved: dict[tuple[str, str], str] = {}
+        """Addresses and intervals, where no option of the plugin is called so."""
         for each in given:
             place, value = _split(each)
             self._check(place, value, there)
-            self._given[place] = value if place[1] in (URL, EVERY) else _quoted(value)
+            if any(place[1] == each.name for each in self._options[place[0]]):
+                self._given[place] = _quoted(value)
+            else:
+                self._reserved[place] = value
 
     def texts(self) -> Mapping[str, str]:
         """The files of a new configuration."""
@@ -95,8 +101,8 @@ class Plan:
                 sections.setdefault(group, Section("", {})).entries[name] = text
         for label, found in self._chosen.items():
             if found.kind == catalog.STORAGE:
-                url = self._given.get((label, URL), f"{found.name}:///samples.db")
-                line = self._one("storage", "connection", url, file, without_password(url))
+                url = self._reserved.get((label, URL), f"{found.name}:///samples.db")
+                line = self._one("storage", "connection", _quoted(url), file, without_password(_quoted(url)))
                 sections["storage"] = Section("", {"connection": line})
         for label, found in self._chosen.items():
             if self._options[label]:
@@ -123,14 +129,14 @@ class Plan:
         :raises ConfigError: when a file says something else, which is not to be changed
         """
         if file is None:
-            return f"{name} = {','.join(values)}\n" if values else ""
+            return f"{name} = {_joined(values)}\n" if values else ""
         there = list(self._settings.conf[group][name])
         if name == "directories":
             there = list(Choice.of(self._settings.conf).directories)
         missing = [each for each in values if each not in there]
         if not missing:
             return ""
-        wanted = ",".join([*self._settings.conf[group][name], *missing])
+        wanted = _joined([*self._settings.conf[group][name], *missing])
         return self._one(group, name, wanted, file)
 
     def _one(self, group: str, name: str, value: str, file: Path | None, shown: str = "") -> str:
@@ -159,7 +165,7 @@ class Plan:
         return [
             Polled(
                 each.label.partition(":")[2],
-                int(self._given.get((each.label, EVERY), INTERVAL)),
+                int(self._reserved.get((each.label, EVERY), INTERVAL)),
                 self._meters(each),
             )
             for each in found
@@ -170,9 +176,7 @@ class Plan:
         if found.told.meters:
             return list(found.told.meters)
         settings = self._settings
-        values: dict[str, Any] = {
-            "conf": settings.conf, "host": settings.host, "state_dir": settings.state_dir, "figures": list,
-        }  # fmt: skip
+        values: dict[str, Any] = {**settings.given, "figures": list}
         (plugin,) = loader.load([found], values, Choice.of(settings.conf))
         if plugin.state == "failed":
             raise PluginError(f"{found.label}: {plugin.reason}")
@@ -180,7 +184,7 @@ class Plan:
 
     def _sent(self) -> list[Sent]:
         return [
-            Sent(each.name, self._given.get((each.label, URL), f"{each.name}:"))
+            Sent(each.name, self._reserved.get((each.label, URL), f"{each.name}:"))
             for each in self._chosen.values()
             if each.kind == catalog.PUBLISHER and each.name != "store"
         ]
@@ -229,6 +233,11 @@ def _quoted(value: str) -> str:
     """A value as a config file has to have it, where quotes around it and a dollar mean something."""
     value = value.replace("$", "$$")
     return f'"{value}"' if value[:1] in ("'", '"') and value[-1:] == value[:1] else value
+
+
+def _joined(values: Sequence[str]) -> str:
+    """A list as a config file has to have it."""
+    return ",".join(each.replace("$", "$$") for each in values)
 
 
 def _with_sinks(text: str, file: str, sent: Sequence[Sent]) -> str:

@@ -66,12 +66,13 @@ class NotificationTest(Lister):
         from meteragent.notifications.dispatcher import Dispatcher
         from meteragent.notifications.handlers import defined, files, installed
 
-        conf = self.settings().conf
+        settings = self.settings()
+        source = settings.conf.sample_source
         if parsed_args.meters is None and parsed_args.events is None:
-            return Dispatcher(installed(conf), conf.sample_source)
+            return Dispatcher(installed(settings.given), source)
         meters = None if parsed_args.meters is None else files(parsed_args.meters)
         events = None if parsed_args.events is None else files(parsed_args.events)
-        return Dispatcher(defined(conf, meters, events, problems), conf.sample_source)
+        return Dispatcher(defined(settings.given, meters, events, problems), source)
 
 
 @contextmanager

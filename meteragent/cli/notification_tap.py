@@ -61,7 +61,7 @@ class NotificationTap(Command):
         url, tls = chosen(settings, parsed_args)
         bindings = Bindings.of(settings.conf.notification)
         bindings.check()
-        dispatcher = Dispatcher(installed(settings.conf), settings.conf.sample_source)
+        dispatcher = Dispatcher(installed(settings.given), settings.conf.sample_source)
         tap = Tap(url, bindings, tls)
         try:
             self._begin(parsed_args.format, ", ".join(bindings.topics))

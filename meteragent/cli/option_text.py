@@ -30,7 +30,7 @@ def about(found: "Found") -> str:
 
 def entry(option: "Option", given: str | None = None) -> str:
     """An option with its help, and its value or, commented out, its default."""
-    from meteragent.plugins.option import opt
+    from meteragent.plugins.option import opt, shown
 
     kind: Any = opt(option).type
     lines = [f"{option.help} ({kind.type_name})".strip()]
@@ -38,7 +38,7 @@ def entry(option: "Option", given: str | None = None) -> str:
     text = "".join(_comment(line) for line in lines)
     if given is not None:
         return f"{text}{option.name} = {given}\n"
-    return f"{text}#{option.name} = {written(option.default)}\n"
+    return f"{text}#{option.name} = {written(shown(option, option.default))}\n"
 
 
 def facts(option: "Option") -> list[tuple[str, str]]:

@@ -50,7 +50,7 @@ class PluginList(Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Sequence[str], Iterable[Any]]:
         """What is installed, with the states that the agent, or loading them here, tells of."""
         from meteragent.control.plugin_states import states
-        from meteragent.plugins.catalog import GROUPS, broken, find
+        from meteragent.plugins.catalog import GROUPS, broken, find, left_out
         from meteragent.plugins.choice import Choice
         from meteragent.plugins.loader import look
         from meteragent.plugins.survey import still
@@ -72,6 +72,10 @@ class PluginList(Lister):
                 [each.kind, each.name, "failed", each.reason, each.name, Names([]), ""]
                 for each in broken(choice)
             ]
+            rows += [
+                [each.kind, each.name, "read in part", each.reason, each.name, Names([]), ""]
+                for each in left_out(choice)
+            ]
         return self.columns, rows
 
     def _told(self, settings: "Settings", *, load: bool) -> "list[PluginState]":
@@ -81,7 +85,8 @@ class PluginList(Lister):
         if load:
             from meteragent.loaded import Pollsters
 
-            return states(Pollsters(settings).plugins)
+            with closing(Pollsters(settings)) as here:
+                return states(here.plugins)
         try:
             return of_agent(settings.state_dir)
         except NotFound:

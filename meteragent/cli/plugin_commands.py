@@ -23,6 +23,8 @@ GROUP = "meteragent.cli"
 OWN = f"{GROUP}."
 DIRECTORIES = "directories"
 """The option that says where drop-ins are."""
+PLACES = ("~/.meteragent", "~", "/etc/meteragent", "/etc")
+"""Those of ``config_folders``, which a call that asks for help does not load."""
 
 
 class Commands(CommandManager):
@@ -64,10 +66,11 @@ class Commands(CommandManager):
         return not any(each == name or each.startswith(f"{name} ") for each in self.commands)
 
     def names(self) -> list[str]:
-        """Those of all commands; those of plugins as far as they can be told."""
+        """Those of all commands; of plugins' as far as they can be told, and only what can be called."""
         names = {*self.commands}
         with contextlib.suppress(MeteragentError):
-            names.update(name for name, _ in self.summaries())
+            usable = (name for name, _, plugin in self._listed() if plugin.state == "installed")
+            names.update(name for name in usable if not self._is_taken(name))
         return sorted(names)
 
     def summaries(self) -> Iterator[tuple[str, str]]:
@@ -75,16 +78,28 @@ class Commands(CommandManager):
 
         :raises MeteragentError: when it cannot be told
         """
-        if not self._perhaps():
-            return
-        for name, (found, plugin) in sorted(self._plugins(self._reading()).items()):
+        for name, found, plugin in self._listed():
             brought = found.file or f"{found.distribution} {found.version}".strip()
-            if name in self.commands:
+            if self._is_taken(name):
                 yield name, f"(of {brought}; is not used, as the name is built in)"
             elif plugin.state == "installed":
                 yield name, found.told.description or f"(of {brought})"
             elif plugin.state != "disabled":
                 yield name, f"(of {brought}; is not used: {plugin.reason})"
+
+    def _listed(self) -> "Iterator[tuple[str, Found, Plugin]]":
+        """The commands of plugins by name, whatever became of them.
+
+        :raises MeteragentError: when it cannot be told
+        """
+        if self._perhaps():
+            for name, (found, plugin) in sorted(self._plugins(self._reading()).items()):
+                yield name, found, plugin
+
+    def _is_taken(self, name: str) -> bool:
+        """Whether a built-in command is called so, begins so, or is what this begins with."""
+        words = f"{name} "
+        return any(words.startswith(f"{each} ") or f"{each} ".startswith(words) for each in self.commands)
 
     def _brought(self, words: list[str]) -> tuple[Any, str, int] | None:
         """The command of a plugin that a call begins with, if there is one."""
@@ -94,7 +109,7 @@ class Commands(CommandManager):
         plugins = self._plugins(reading)
         for length in range(len(words), 0, -1):
             name = " ".join(words[:length])
-            if name in plugins:
+            if name in plugins and not self._is_taken(name):
                 for fault in reading.faults:
                     raise fault
                 return _class(reading, *plugins[name]), name, length
@@ -125,7 +140,9 @@ class Commands(CommandManager):
 
 
 def _in_distributions() -> bool:
-    """Whether a distribution other than ours names the group of commands."""
+    """Whether a distribution other than ours names the group of commands, or an archive may hold one."""
+    if any(os.path.isfile(each) for each in sys.path):
+        return True
     listed = [
         os.path.join(folder, name, "entry_points.txt")
         for folder in dict.fromkeys(sys.path)
@@ -150,15 +167,19 @@ def _in_folders(files: list[str], folders: list[str]) -> bool:
     if f"OS_PLUGINS__{DIRECTORIES}".upper() in os.environ:
         return True
     if not files and not folders:
-        places = [os.path.expanduser(each) for each in ("~/.meteragent", "~", "/etc/meteragent", "/etc")]
-        files = [os.path.join(place, "meteragent.conf") for place in places]
-        folders = [os.path.join(place, each) for place in places
+        files = [os.path.join(place, "meteragent.conf") for place in PLACES]
+        folders = [os.path.join(place, each) for place in PLACES
                    for each in ("meteragent.conf.d", "meteragent/meteragent.conf.d")]  # fmt: skip
     listed = [
         *map(os.path.expanduser, files),
-        *(os.path.join(os.path.expanduser(each), name) for each in folders for name in _names(each)),
+        *(
+            os.path.join(os.path.expanduser(each), name)
+            for each in folders
+            for name in _names(each)
+            if name.endswith(".conf")
+        ),
     ]
-    told = (line for file in listed if file.endswith(".conf") for line in _content(file).splitlines())
+    told = (line for file in listed for line in _content(file).splitlines())
     return any(line.lstrip().startswith(DIRECTORIES.encode()) for line in told)
 
 
@@ -203,13 +224,18 @@ class Brought(Command):
             fill(parser)
         return parser
 
-    def take_action(self, parsed_args: argparse.Namespace) -> int:
-        """Run it."""
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """Run it; what is no exit code is for the program to refuse."""
+        return cast("int", self.take_action(parsed_args))
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Any:
+        """What its ``run`` comes to."""
         from meteragent.plugins.bind import bind
         from meteragent.plugins.command import RUN
+        from meteragent.plugins.settling import settled
 
         values = {"arguments": parsed_args, "settings": cast(Any, self.app).settings(), **self.values}
-        return cast("int", bind(self.plugin.run, RUN)(values))
+        return settled(bind(self.plugin.run, RUN)(values))
 
 
 def _class(reading: "Reading", found: "Found", plugin: "Plugin") -> Any:
@@ -226,7 +252,7 @@ def _class(reading: "Reading", found: "Found", plugin: "Plugin") -> Any:
         raise PluginError(f"{found.label} is {plugin.state}: {plugin.reason}")
     settings = reading.settings
     values: dict[str, Any] = {
-        "conf": settings.conf, "host": settings.host, "state_dir": settings.state_dir,
+        **settings.given,
         "log": logging.getLogger(f"meteragent.{found.kind}.{found.name}"),
         "options": option.values(settings.conf, found),
     }  # fmt: skip

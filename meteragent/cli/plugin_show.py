@@ -143,7 +143,7 @@ def _options(settings: "Settings", found: "Found") -> list[dict[str, Any]]:
             {
                 "name": each.name,
                 "type": each.type,
-                "default": each.default,
+                "default": option.shown(each, each.default),
                 "minimum": each.minimum,
                 "maximum": each.maximum,
                 "choices": list(each.choices),

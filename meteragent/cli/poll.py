@@ -90,7 +90,7 @@ class Poll(Lister):
         for poller in pollers:
             poller.poll(clock.wall())
             poller.close()
-        plugins.layers.close()
+        plugins.close()
 
     @contextmanager
     def _told_below(self) -> Iterator[None]:

@@ -9,6 +9,7 @@ import msgspec
 from meteragent.control.client import asked
 from meteragent.errors import Unavailable
 from meteragent.plugins.loader import Plugin
+from meteragent.plugins.reason import one_line, valid
 from meteragent.typed import known
 
 PATH = "/plugins"
@@ -46,14 +47,7 @@ known(States)
 
 def states(plugins: Iterable[Plugin]) -> list[PluginState]:
     """What is told of plugins: of one that is loaded, what it lacks on this machine, too."""
-    return [
-        PluginState(
-            each.kind, each.label, each.state,
-            [*([each.reason] if each.reason else []), *_lacks(getattr(each.object, "lacking", None) or {})],
-            each.distribution, each.version, sorted(getattr(each.object, "meters", None) or ()),
-        )
-        for each in plugins
-    ]  # fmt: skip
+    return [_state(each) for each in plugins]
 
 
 def of_agent(folder: Path) -> list[PluginState]:
@@ -68,6 +62,18 @@ def of_agent(folder: Path) -> list[PluginState]:
             return msgspec.json.decode(answer.read(), type=States).plugins
         except msgspec.DecodeError as error:
             raise Unavailable(f"the agent's answer cannot be read: {error}") from None
+
+
+def _state(plugin: Plugin) -> PluginState:
+    reasons, meters = [plugin.reason] if plugin.reason else [], list[str]()
+    try:
+        reasons += map(valid, _lacks(getattr(plugin.object, "lacking", None) or {}))
+        meters += sorted(valid(meter) for meter in getattr(plugin.object, "meters", None) or ())
+    except Exception as error:  # boundary: attributes of a plugin
+        reasons.append(f"what it says of itself cannot be told: {one_line(error)}")
+    return PluginState(
+        plugin.kind, plugin.label, plugin.state, reasons, plugin.distribution, plugin.version, meters
+    )
 
 
 def _lacks(lacking: Mapping[str, Any]) -> list[str]:

@@ -28,7 +28,7 @@ def plugins(installation: Installation) -> Iterator[Finding]:
     """Whether every plugin can be loaded."""
     used = Pollsters(installation.settings)
     found = used.plugins
-    used.layers.close()
+    used.close()
     for plugin in found:
         if plugin.state == "failed":
             remedy = (

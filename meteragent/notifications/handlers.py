@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from meteragent.errors import ConfigError, PluginError, PluginUnavailable
@@ -25,16 +25,17 @@ Files = Sequence[tuple[str, str]]
 
 
 def installed(
-    conf: Any, faults: list[ConfigError] | None = None, provided: Sequence[str] = ()
+    given: Mapping[str, Any], faults: list[ConfigError] | None = None, provided: Sequence[str] = ()
 ) -> dict[str, Any]:
     """The handlers that are installed, by name; one that is broken is named in the log and left out.
 
+    :param given: what every plugin may name as an argument, with ``conf``
     :param provided: names of arguments that middleware adds to calls
     :param faults: to note there instead of raising it what makes definitions unusable
     :raises ConfigError: when definitions that the config names cannot be used
     """
-    values = {"conf": conf, "host": conf.host, "traits": _traits(conf), "provided": provided}
-    choice = Choice.of(conf)
+    values = {**given, "traits": _traits(given), "provided": provided}
+    choice = Choice.of(given["conf"])
     made = {}
     for plugin in loader.look(catalog.find(catalog.NOTIFICATION, choice), choice):
         if plugin.state == "disabled":
@@ -52,13 +53,15 @@ def installed(
     return made
 
 
-def defined(conf: Any, meters: Files | None, events: Files | None, problems: list[str]) -> dict[str, Handler]:
+def defined(
+    given: Mapping[str, Any], meters: Files | None, events: Files | None, problems: list[str]
+) -> dict[str, Handler]:
     """Handlers of given definitions alone, which are asked whatever the priority of a notification.
 
     :param problems: lines about single definitions that cannot be used, to append to
     :raises ConfigError: when a document cannot be used
     """
-    traits, made = _traits(conf), dict[str, Handler]()
+    conf, traits, made = given["conf"], _traits(given), dict[str, Handler]()
     if meters is not None:
         found, faults = meter_definition.load(meters, traits, Reserved.of(conf))
         made["meters"] = DeclarativeMeters(found)
@@ -94,6 +97,5 @@ def documents(conf: Any) -> list[tuple[str, bytes]]:
     return [*((name, text.encode()) for name, text in texts), (file, told)]
 
 
-def _traits(conf: Any) -> dict[str, type[TraitPlugin]]:
-    values = {"conf": conf, "host": conf.host}
-    return loader.classes(catalog.TRAIT, TraitPlugin, Choice.of(conf), values)
+def _traits(given: Mapping[str, Any]) -> dict[str, type[TraitPlugin]]:
+    return loader.classes(catalog.TRAIT, TraitPlugin, Choice.of(given["conf"]), given)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Iterable
 
@@ -11,6 +12,8 @@ Stamp = tuple[int, int, int, int] | None
 """Times of change of content and of anything, in ns, size and inode; None where there is no such file."""
 SETTLED = 2_000_000_000
 """Nanoseconds after which a further change shows in a stamp, on file systems that count in seconds, too."""
+LARGEST = 4 << 20
+"""Bytes of a file that are looked at; a change behind them shows in the stamp at least."""
 
 
 def stamp(path: str) -> Stamp:
@@ -68,12 +71,12 @@ def digest(paths: Iterable[str]) -> str:
 
 
 def content(path: str) -> bytes:
-    """What a file holds, or which names a folder has in it; nothing where it cannot be read."""
+    """What a regular file holds, or which names a folder has in it; nothing where it cannot be read."""
     try:
         if os.path.isdir(path):
             return "\0".join(sorted(os.listdir(path))).encode("utf-8", "surrogateescape")
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would never answer
         with open(descriptor, "rb") as opened:
-            return opened.read()
+            return opened.read(LARGEST) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
     except OSError:
         return b""

@@ -156,6 +156,17 @@ def broken(choice: Choice = EVERYTHING) -> list[Broken]:
     return sorted(found)
 
 
+def left_out(choice: Choice = EVERYTHING) -> list[Broken]:
+    """What in drop-ins that hold plugins only running them could tell, each with its line."""
+    dropins = survey(choice.directories).dropins
+    return [
+        Broken(file, told)
+        for file, each in dropins.items()
+        if each.module.plugins
+        for told in each.module.remarks
+    ]
+
+
 def _of_entry(kind: str, entry: Entry, distribution: Distribution) -> Found:
     # the ancestor has a cpu and a memory, too
     name = (
@@ -189,4 +200,5 @@ def _foreign(file: str, each: DropIn) -> str:
         return f"{file}: PLUGINS: {', '.join(unknown):.100}: no kind of plugin; allowed: {', '.join(GROUPS)}"
     if each.module.plugins:
         return ""
-    return f"{file}: no plugin in it; PLUGINS names them, or a class has the method of a contract"
+    told = f"{file}: no plugin in it; PLUGINS names them, or a class has the method of a contract"
+    return "; ".join((told, *each.module.remarks))

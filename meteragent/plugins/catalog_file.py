@@ -1,11 +1,14 @@
 """Where the catalogue is kept between two calls; without it, or with a damaged one, all is read anew."""
 
 import contextlib
+import importlib.metadata
 import os
 import stat
 import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -13,9 +16,10 @@ from meteragent.plugins import trace
 from meteragent.plugins.basis import Basis
 from meteragent.plugins.dropin_source import DropIn
 from meteragent.plugins.installed import Distribution
+from meteragent.plugins.reason import valid
 
 NAME = "plugins.msgpack"
-FORMAT = f"1 {sys.version_info.major}.{sys.version_info.minor}"
+FORMAT = f"{importlib.metadata.version('meteragent')} {sys.version_info.major}.{sys.version_info.minor}"
 """Another one is of another agent, or of another Python, which reads sources otherwise."""
 LARGEST = 64 << 20
 MOST_FOLDERS, MOST_DROPINS = 32, 4096
@@ -40,6 +44,7 @@ class Kept(msgspec.Struct, frozen=True):
     dropins: dict[str, DropIn] = {}
 
 
+_T = TypeVar("_T")
 _decoder = msgspec.msgpack.Decoder(Kept)
 _encoder = msgspec.msgpack.Encoder()
 
@@ -76,18 +81,29 @@ def load(file: Path | None) -> Kept:
     return kept
 
 
-def _merged(kept: Kept, before: Kept) -> Kept:
+def _merged(kept: Kept, before: Kept, looked: Collection[str]) -> Kept:
     """Something with what was kept for others behind it, as long as there is room."""
-    folders, dropins = {**kept.folders}, {**kept.dropins}
-    for path, each in list(before.folders.items())[: MOST_FOLDERS - len(folders)]:
-        folders.setdefault(path, each)
-    for file, dropin in list(before.dropins.items())[: MOST_DROPINS - len(dropins)]:
-        dropins.setdefault(file, dropin)
-    return Kept(FORMAT, folders, dropins)
+    others = {file: each for file, each in before.dropins.items() if os.path.dirname(file) not in looked}
+    return Kept(
+        FORMAT,
+        _filled(kept.folders, before.folders, MOST_FOLDERS),
+        _filled(kept.dropins, others, MOST_DROPINS),
+    )
 
 
-def save(file: Path | None, kept: Kept) -> None:
-    """Keep it for the next call, too; where that cannot be done, all is as it was, but slower."""
+def _filled(own: dict[str, _T], others: dict[str, _T], most: int) -> dict[str, _T]:
+    """What can be kept of the first, with as many of the others as there is room for."""
+    found = {name: each for name, each in own.items() if valid(name) == name}
+    for name in [name for name in others if name not in found][: max(0, most - len(found))]:
+        found[name] = others[name]
+    return found
+
+
+def save(file: Path | None, kept: Kept, looked: Collection[str] = ()) -> None:
+    """Keep it for the next call, too; where that cannot be done, all is as it was, but slower.
+
+    :param looked: folders of drop-ins of which all is in it, so that others in them have gone
+    """
     if file is None:
         return
     try:
@@ -95,7 +111,7 @@ def save(file: Path | None, kept: Kept) -> None:
         if os.stat(file.parent).st_uid != os.geteuid():
             trace.step(f"{file.parent} is another user's, and nothing is kept there")
             return
-        _replace(file, _encoder.encode(_merged(kept, load(file))))
+        _replace(file, _encoder.encode(_merged(kept, load(file), looked)))
     except (OSError, ValueError, TypeError, OverflowError, msgspec.MsgspecError) as error:
         trace.step(f"the catalogue cannot be kept in {file}: {error}")
         return

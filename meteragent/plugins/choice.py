@@ -42,12 +42,13 @@ OPTS = [
     cfg.ListOpt(
         "isolate",
         default=[],
-        help="Patterns of plugins that run in a process of their own and are never imported by the agent, "
+        help="Patterns of pollsters that run in a process of their own and are never imported by the agent, "
         f"separated by commas, e.g. pollster:dropin.*. {_PATTERNS}",
     ),
     cfg.DictOpt(
         "forbidden_imports",
         default={},
+        metavar="module:reason, separated by commas",
         help="Modules that drop-ins may not import, each with the reason that is told, as module:reason, "
         "separated by commas; beside, or in place of, those that are built in. One without a reason is "
         'allowed, e.g. "requests:use the argument http, socket:". With *: none of the built-in ones holds. '
@@ -108,8 +109,9 @@ class Choice(msgspec.Struct, frozen=True):
         return "" if _matching(plugin, self.enable) else "as no pattern in [plugins] enable matches it"
 
     def isolates(self, plugin: Named) -> bool:
-        """Whether a plugin is to run in a process of its own."""
-        return bool(_matching(plugin, self.isolate))
+        """Whether a plugin is to run in a process of its own, also where it cannot and is not to be used."""
+        own = plugin.label.startswith(tuple(f"{kind}:" for kind in CONFINED))
+        return bool(_matching(plugin, (each for each in self.isolate if own or each != ALL)))
 
     def unmatched(self, plugins: Iterable[Named]) -> list[tuple[str, str]]:
         """The patterns that match none of the plugins, each with the option it stands in."""
@@ -126,19 +128,23 @@ EVERYTHING = Choice()
 PATTERNS = ("enable", "disable", "isolate")
 """Options that hold patterns."""
 ALL = "*"
+CONFINED = ("pollster",)
+"""Kinds of plugins that can run in processes of their own."""
 
 
 def check_patterns(option: str, patterns: Iterable[str], kinds: Iterable[str]) -> None:
-    """See that each pattern begins with a kind of plugin, or means them all.
+    """See that each pattern begins with a kind of plugin that it may mean, or means them all.
 
     :raises ConfigError: naming the pattern and what is allowed
     """
-    kinds = list(kinds)
+    isolating = option == "isolate"
+    allowed = [kind for kind in kinds if not isolating or kind in CONFINED]
     for pattern in patterns:
-        if pattern != ALL and (pattern.partition(":")[0] not in kinds or ":" not in pattern):
+        if pattern != ALL and (pattern.partition(":")[0] not in allowed or ":" not in pattern):
+            further = " that can run in a process of its own" if isolating else ""
             raise ConfigError(
-                f"[plugins] {option}: {pattern!r} begins with no kind of plugin; allowed: "
-                + ", ".join(f"{kind}:…" for kind in kinds)
+                f"[plugins] {option}: {pattern!r} begins with no kind of plugin{further}; allowed: "
+                + ", ".join(f"{kind}:…" for kind in allowed)
             )
 
 

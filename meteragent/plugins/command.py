@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 RUN = ("arguments", "settings", "conf", "host", "log", "options", "state_dir")
 """What ``run`` may name: the arguments that were parsed, and what every plugin may have."""
+LARGEST_CODE = 255
+"""Of exit codes, which are a byte."""
 
 
 class CommandPlugin:
@@ -37,6 +39,21 @@ def is_cliffs(loaded: Any) -> bool:
     return isinstance(loaded, type) and hasattr(loaded, "get_parser") and hasattr(loaded, "take_action")
 
 
+def exit_code(told: str, returned: Any) -> int:
+    """The exit code that a command returned.
+
+    :param told: which command it is, for messages
+    :raises PluginError: when it returned something else
+    """
+    if returned is None:
+        return 0
+    if isinstance(returned, bool) or not isinstance(returned, int) or not 0 <= returned <= LARGEST_CODE:
+        raise PluginError(
+            f"{told}: returned {returned!r:.60}; wanted None or an exit code from 0 to {LARGEST_CODE}"
+        )
+    return returned
+
+
 def load(found: "Found", values: Mapping[str, Any], choice: "Choice") -> Any:
     """The plugin behind a command, or the class where it is one of cliff's; foreign code.
 
@@ -46,10 +63,12 @@ def load(found: "Found", values: Mapping[str, Any], choice: "Choice") -> Any:
         loaded = making.attribute(found, values, choice)
         if is_cliffs(loaded):
             return loaded
-        made = bind(loaded, values)(values) if isinstance(loaded, type) else loaded
+        is_object = not isinstance(loaded, type) and hasattr(loaded, "run")
+        made = bind(loaded, values)(values) if callable(loaded) and not is_object else loaded
         if not callable(getattr(made, "run", None)):
             wanted = (
-                f"a class with run({', '.join(RUN)}), perhaps with parser(parser), or a command of cliff's"
+                f"a class with run({', '.join(RUN)}), perhaps with parser(parser), a function that makes "
+                "an object with it, or a command of cliff's"
             )
             raise PluginError(f"wanted {wanted}; found {described(loaded)}")
         bind(made.run, RUN)

@@ -12,7 +12,7 @@ from typing import Any
 
 import meteragent
 from meteragent.errors import PluginError
-from meteragent.plugins import import_policy, literal, parameters, reading, trusted
+from meteragent.plugins import dropin_source, import_policy, literal, parameters, reading, trusted
 from meteragent.plugins.parameters import Face, Parameters
 
 PREFIX = "dropin_"
@@ -29,6 +29,7 @@ def load(
     forbidden: Mapping[str, str],
     name: str = "",
     doubt: Callable[[Path], str] | None = None,
+    version: str = "",
 ) -> ModuleType:
     """Import a drop-in anew.
 
@@ -36,9 +37,12 @@ def load(
     :param forbidden: modules that it may not import, with the reasons
     :param name: that of its module, since each plugin has a module, and parameters, of its own
     :param doubt: asked for a reason not to run it, ``distrust`` if it is not given
+    :param version: that of its contents as it was found, if they must be the same
     :raises PluginError: when it cannot be read, or imports what it may not; all such imports are named
     """
     source = _checked(file, offers, forbidden, doubt or distrust)
+    if version not in ("", dropin_source.version(source)):
+        raise PluginError(f"{file}: changed since it was found; a reload makes the agent look again")
     name = name or private_name(file)
     module = ModuleType(name)
     module.__file__ = str(file)
@@ -76,7 +80,7 @@ def let_go(used: Iterable[str]) -> None:
 
 def distrust(file: Path) -> str:
     """Why a file is not to be run, as others may write to it; empty when they may not."""
-    return trusted.fault(file.parent) or trusted.fault(file)
+    return trusted.fault(file.parent) or trusted.fault(file, known=True)
 
 
 def place(error: BaseException, file: str) -> str:

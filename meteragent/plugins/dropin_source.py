@@ -44,4 +44,9 @@ def read(file: str) -> DropIn:
     except PluginError as error:
         source, module = b"", Module(problem=str(error))
     trace.step(f"read {file}: {module.problem or f'{len(module.plugins)} plugins'}")
-    return DropIn(found, hashlib.sha256(source).hexdigest()[:DIGITS], module)
+    return DropIn(found, version(source), module)
+
+
+def version(source: bytes) -> str:
+    """What tells the contents of a drop-in from others."""
+    return hashlib.sha256(source).hexdigest()[:DIGITS]

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import msgspec
 
+from meteragent.plugins.reason import valid
+
 CAUGHT = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException")
 
 
@@ -26,10 +28,17 @@ def imports(tree: ast.Module, *, deep: bool = True) -> list[Import]:
     :param deep: whether those within anything else are wanted, too
     """
     nodes = [tree] if deep else [each for each in tree.body if isinstance(each, ast.Import | ast.ImportFrom)]
-    return [found for each in nodes for found in _within(each, False)]
+    left: list[tuple[ast.AST, bool]] = [(each, False) for each in reversed(nodes)]
+    found: list[Import] = []
+    while left:  # and no recursion: sources may be nested deeper than Python would go
+        node, guarded = left.pop()
+        found += _of(node, guarded)
+        left += reversed(_below(node, guarded))
+    return found
 
 
-def _within(node: ast.AST, guarded: bool) -> Iterator[Import]:
+def _of(node: ast.AST, guarded: bool) -> Iterator[Import]:
+    """What a node imports itself."""
     match node:
         case ast.Import(names=names):
             yield from (Import(each.name, (), node.lineno, guarded) for each in names)
@@ -37,26 +46,31 @@ def _within(node: ast.AST, guarded: bool) -> Iterator[Import]:
             told = tuple(each.name for each in names)
             yield Import("." * level + (module or ""), told, node.lineno, guarded)
         case ast.Call(func=function, args=[ast.Constant(value=str(module)), *_]) if _imports(function):
-            yield Import(module, (), node.lineno, guarded)
-    if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-        children: list[ast.stmt] = node.orelse
-        yield from (found for each in children for found in _within(each, guarded))
-        return
+            yield Import(valid(module), (), node.lineno, guarded)
+
+
+def _below(node: ast.AST, guarded: bool) -> list[tuple[ast.AST, bool]]:
+    """The nodes in a node, each with whether the source goes on without what it imports."""
+    if isinstance(node, ast.If) and _last(node.test) == "TYPE_CHECKING":
+        return [(each, guarded) for each in node.orelse]
     safe = {id(each) for each in node.body} if isinstance(node, ast.Try) and _catches(node) else set()
-    for child in ast.iter_child_nodes(node):
-        yield from _within(child, guarded or id(child) in safe)
+    return [(child, guarded or id(child) in safe) for child in ast.iter_child_nodes(node)]
 
 
 def _imports(function: ast.expr) -> bool:
     """Whether it is a function that imports what it is given the name of."""
-    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-    return name in ("__import__", "import_module")
+    return _last(function) in ("__import__", "import_module")
+
+
+def _last(node: ast.expr) -> str:
+    """The last part of a dotted name."""
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
 def _catches(node: ast.Try) -> bool:
     """Whether a failing import does not leave it."""
     for handler in node.handlers:
         kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
-        if any(kind is None or ast.unparse(kind) in CAUGHT for kind in kinds):
+        if any(kind is None or getattr(kind, "id", "") in CAUGHT for kind in kinds):
             return True
     return False

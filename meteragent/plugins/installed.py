@@ -49,8 +49,12 @@ def infos(folder: str) -> list[str]:
         names = os.listdir(folder)
     except OSError:
         return []
-    # pip calls what it is about to remove, and may leave there, ~…
-    return sorted(name for name in names if name.endswith(tuple(METADATA)) and not name.startswith("~"))
+    # pip calls what it is about to remove, and may leave there, ~…; none calls one what is no Unicode
+    return sorted(
+        name
+        for name in names
+        if name.endswith(tuple(METADATA)) and not name.startswith("~") and name == valid(name)
+    )
 
 
 def normalized(info: str) -> str:

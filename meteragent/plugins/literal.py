@@ -12,8 +12,14 @@ import msgspec
 
 from meteragent.errors import MeteragentError, PluginError
 from meteragent.plugins.option import Option
+from meteragent.plugins.reason import valid
 
+UNREADABLE = (
+    ValueError, TypeError, MeteragentError, OverflowError, MemoryError, RecursionError, msgspec.MsgspecError,
+)  # fmt: skip
+"""What is raised where an option cannot be told."""
 TYPES = ("str", "int", "float", "bool", "list")
+_decoder = msgspec.msgpack.Decoder(Option)
 Unread = list[tuple[ast.AST, str]]
 """What cannot be told without running it, each with the reason."""
 
@@ -63,7 +69,7 @@ def texts(node: ast.expr | None) -> tuple[str, ...]:
     except (ValueError, TypeError, MemoryError, RecursionError):
         return ()
     if isinstance(found, list | tuple | set | frozenset) and all(isinstance(each, str) for each in found):
-        return tuple(sorted(found) if isinstance(found, set | frozenset) else found)
+        return tuple(map(valid, sorted(found) if isinstance(found, set | frozenset) else found))
     return ()
 
 
@@ -78,7 +84,7 @@ def options(node: ast.expr | None) -> tuple[tuple[Option, ...], Unread]:
     for each in node.elts:
         try:
             found.append(_option(each))
-        except (ValueError, TypeError, MeteragentError, OverflowError, MemoryError, RecursionError) as error:
+        except UNREADABLE as error:
             unread.append((each, " ".join(str(error).split())[:200]))
     return tuple(found), unread
 
@@ -95,7 +101,8 @@ def _option(node: ast.expr) -> Option:
     given: list[Any] = [_value(each) for each in node.args]
     named: dict[str, Any] = {each.arg: _value(each.value) for each in node.keywords if each.arg}
     option = Option(*given, **named)
-    msgspec.msgpack.encode(option)  # a text that is none, or a number too large, could not be kept
+    # a text that is none, a number too large or anything of another type could not be kept
+    _decoder.decode(msgspec.msgpack.encode(option))
     return option
 
 

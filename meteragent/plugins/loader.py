@@ -1,6 +1,7 @@
 """Makes plugins out of what the catalog found, so that a broken one is named and harms no other."""
 
 import logging
+import re
 import signal
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -11,11 +12,14 @@ import msgspec
 from meteragent.errors import ConfigError, MeteragentError, PluginError, PluginUnavailable
 from meteragent.plain import near
 from meteragent.plugins import dropin, making, trace, versions
-from meteragent.plugins.catalog import Found, find
+from meteragent.plugins.catalog import COMMAND, Found, find
 from meteragent.plugins.choice import EVERYTHING, Choice
 from meteragent.plugins.reason import one_line
 
 LOG = logging.getLogger(__name__)
+
+_COMMAND = re.compile(r"[a-z0-9][a-z0-9_-]*")
+"""What a command is called; a shell that completes it would run what other names may hold."""
 
 State = Literal["loaded", "disabled", "unavailable", "failed", "installed"]
 
@@ -53,9 +57,12 @@ def load(
     former = {(one.label, one.distribution): (one, plugin) for one, plugin in kept.items()}
     plugins = look(found, choice)
     for position, (one, plugin) in enumerate(zip(found, plugins, strict=True)):
+        before = kept.get(one) or _of_other_version(one, *former.get((one.label, one.distribution), ()))
         if plugin.state == "installed":
-            before = kept.get(one) or _of_other_version(one, *former.get((one.label, one.distribution), ()))
             plugins[position] = _loaded(one, values, choice) if before is None else _kept(one, before)
+        elif plugin.state == "failed" and before is not None and not one.file:  # its name came a second time
+            LOG.warning("%s goes on as it was: %s", one.label, plugin.reason)
+            plugins[position] = msgspec.structs.replace(before, reason=f"goes on as it was: {plugin.reason}")
         elif plugin.state == "failed":
             LOG.warning("%s is not used: %s", one.label, plugin.reason)
     return plugins
@@ -131,10 +138,25 @@ def find_one(kind: str, name: str, choice: Choice = EVERYTHING, option: str = ""
     return found[0]
 
 
-def make_one(found: Found, values: Mapping[str, Any], choice: Choice = EVERYTHING) -> Any:
-    """A plugin that was found, made anew at each call; raises as ``load_one`` does."""
+def make_one(
+    found: Found, values: Mapping[str, Any], choice: Choice = EVERYTHING, imported: Any = None
+) -> Any:
+    """A plugin that was found, made anew at each call; raises as ``load_one`` does.
+
+    :param imported: what ``import_one`` gave of it, so that nothing is imported
+    """
+    return _or_told(found, lambda: making.made(found, values, choice, imported))
+
+
+def import_one(found: Found, values: Mapping[str, Any], choice: Choice = EVERYTHING) -> Any:
+    """What makes a plugin that was found, to be made of it several times; raises as ``load_one`` does."""
+    return _or_told(found, lambda: making.attribute(found, values, choice))
+
+
+def _or_told(found: Found, make: Callable[[], Any]) -> Any:
+    """What is made of a plugin, or why it cannot be; raises as ``load_one`` does."""
     try:
-        return making.made(found, values, choice)
+        return make()
     except (ConfigError, PluginUnavailable):
         raise
     except BaseException as error:  # boundary: import, constructor and attributes of a plugin
@@ -209,8 +231,15 @@ def _looked(found: Found, off: str, same: list[Found]) -> Plugin:
     """
     if off:
         return _plugin(found, "disabled", off)
-    fault = _clash(same) or (dropin.distrust(Path(found.file)) if found.file else "")
+    fault = _misnamed(found) or _clash(same) or (dropin.distrust(Path(found.file)) if found.file else "")
     return _plugin(found, "failed" if fault else "installed", fault or versions.restart_needed(found))
+
+
+def _misnamed(found: Found) -> str:
+    """Why a command cannot be called as it is; empty when it can."""
+    if found.kind != COMMAND or _COMMAND.fullmatch(found.name):
+        return ""
+    return f"{found.name!r:.60} is no name of a command; allowed are small letters, digits, _ and -"
 
 
 def _clash(same: list[Found]) -> str:
@@ -221,9 +250,11 @@ def _clash(same: list[Found]) -> str:
     sides = " and ".join(
         f"{each.label} ({each.value}) of {each.file or each.distribution or 'nobody'}" for each in same
     )
-    return f"the name {same[0].name!r} is brought twice, by {sides}; disable one, e.g. " + (
-        f"{same[0].label}@{same[0].distribution}"
+    apart = [f"{each.label}@{each.distribution}" for each in same]
+    mend = (
+        "rename or remove one of the files" if apart.count(apart[0]) > 1 else f"disable one, e.g. {apart[0]}"
     )
+    return f"the name {same[0].name!r} is brought twice, by {sides}; {mend}"
 
 
 def _plugin(found: Found, state: State, reason: str, made: Any = None) -> Plugin:

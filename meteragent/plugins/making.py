@@ -9,7 +9,7 @@ from typing import Any
 from meteragent.errors import PluginError
 from meteragent.plugins import dropin, option, versions
 from meteragent.plugins.bind import bind
-from meteragent.plugins.catalog import MIDDLEWARE, PROVIDER, PUBLISHER, STORAGE, Found, find
+from meteragent.plugins.catalog import MIDDLEWARE, POLLSTER, PROVIDER, PUBLISHER, STORAGE, Found, find
 from meteragent.plugins.choice import EVERYTHING, Choice
 from meteragent.plugins.contracts import CONTRACTS
 from meteragent.plugins.patience import after
@@ -34,13 +34,14 @@ def attribute(found: Found, values: Mapping[str, Any], choice: Choice = EVERYTHI
         return _imported(found, values, choice)
 
 
-def made(found: Found, values: Mapping[str, Any], choice: Choice = EVERYTHING) -> Any:
+def made(found: Found, values: Mapping[str, Any], choice: Choice = EVERYTHING, imported: Any = None) -> Any:
     """A plugin that keeps the contract of its kind; foreign code, raises what it likes.
 
     :param values: what it may name; ``provided`` are the names that middleware adds to calls
+    :param imported: what ``attribute`` gave of it, so that nothing is imported
     :raises PluginError: when it does not, with both sides
     """
-    if choice.isolates(found):
+    if found.kind == POLLSTER and choice.isolates(found):
         from meteragent.plugins.confined.stand_in import stand_in  # only where one is wanted
 
         return stand_in(found, values["conf"], values["host"], values["state_dir"])
@@ -48,7 +49,7 @@ def made(found: Found, values: Mapping[str, Any], choice: Choice = EVERYTHING) -
     values = {**values, "log": _log(found)}
     values.pop("provided", None)
     with _patience(found):
-        loaded = _imported(found, values, choice)
+        loaded = _imported(found, values, choice) if imported is None else imported
         plugin = loaded if is_object(found, loaded) else _constructed(found, loaded, values)
         check(found, plugin, choice, provided)
     return plugin
@@ -81,9 +82,12 @@ def check(found: Found, plugin: Any, choice: Choice = EVERYTHING, provided: Iter
     kinds = provided_kinds(plugin) if found.kind not in OF_NAMES else ()
     if kinds and found.kind not in kinds:
         raise PluginError(f"wanted a {found.kind}; found one that provides {', '.join(kinds)}")
-    names = {*provided, *(each.told.provides or each.name for each in find(PROVIDER, choice))}
-    for kind in dict.fromkeys((found.kind, *kinds)):
-        CONTRACTS[kind].check(plugin, names)
+    contracts = [CONTRACTS[kind] for kind in dict.fromkeys((found.kind, *kinds))]
+    names = {*provided}
+    if any(each.offers for each in contracts):  # else nobody could name one
+        names.update(each.told.provides or each.name for each in find(PROVIDER, choice))
+    for contract in contracts:
+        contract.check(plugin, names)
 
 
 def provided_kinds(plugin: Any) -> tuple[str, ...]:
@@ -99,6 +103,8 @@ def provided_kinds(plugin: Any) -> tuple[str, ...]:
 
 
 def _imported(found: Found, values: Mapping[str, Any], choice: Choice) -> Any:
+    if choice.isolates(found):
+        raise PluginError(f"a {found.kind} cannot run in a process of its own, as [plugins] isolate wants it")
     if found.file:
         return _of_dropin(found, values, choice)
     loaded = found.load()
@@ -116,7 +122,8 @@ def _constructed(found: Found, factory: Any, values: Mapping[str, Any]) -> Any:
 def _of_dropin(found: Found, values: Mapping[str, Any], choice: Choice) -> Any:
     told = option.values(values.get("conf"), found)
     offers = {"log": _log(found), **values, "options": told, "cache": {}}
-    module = dropin.load(Path(found.file), offers, choice.forbidden, private_name(found))
+    name, version = private_name(found), found.version
+    module = dropin.load(Path(found.file), offers, choice.forbidden, name, version=version)
     name = found.value.rpartition(":")[2]
     if not hasattr(module, name):
         raise PluginError(f"{found.file}: wanted {name!r}, which {found.label} is to be; there is none")

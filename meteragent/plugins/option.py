@@ -164,12 +164,12 @@ def _fault_of_default(option: Option) -> str:
     if default is None:
         return ""
     if not _is(option.type, default):
-        return f"has the default {default!r:.80}, which is no {option.type}"
+        return f"has the default {shown(option, default)!r:.80}, which is no {option.type}"
     if option.choices:
         sound = all(each in option.choices for each in (default if option.type == "list" else [default]))
     else:
         sound = _within(option, default)
-    return "" if sound else f"has the default {default!r:.80}; allowed: {allowed(option)}"
+    return "" if sound else f"has the default {shown(option, default)!r:.80}; allowed: {allowed(option)}"
 
 
 def _within(option: Option, value: Any) -> bool:

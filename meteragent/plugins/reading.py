@@ -83,8 +83,10 @@ def read(text: str, file: str, *, deep: bool = True) -> Module:
         return _Reader(tree, file).module(imported.imports(tree, deep=deep))
     except SyntaxError as error:
         return Module(problem=f"{file}:{error.lineno or 1}: {error.msg}")
-    except (ValueError, RecursionError, MemoryError) as error:  # a null byte, or parentheses without end
-        return Module(problem=f"{file}: no Python source: {error or type(error).__name__}")
+    except (RecursionError, MemoryError):  # parentheses without end
+        return Module(problem=f"{file}: it is nested too deeply")
+    except ValueError as error:  # a null byte
+        return Module(problem=f"{file}: no Python source: {error}")
     except PluginError as error:
         return Module(problem=str(error))
 
@@ -93,7 +95,7 @@ class _Reader:
     """The names at the top level of a module, and what is known of them."""
 
     def __init__(self, tree: ast.Module, file: str) -> None:
-        self._file = file
+        self._tree, self._file = tree, file
         self._remarks: list[str] = []
         self._made: dict[str, ast.stmt] = {}
         """By name: its class, its function, or the assignment."""
@@ -115,8 +117,7 @@ class _Reader:
 
         :raises PluginError: when PLUGINS cannot be read
         """
-        named = "PLUGINS" in self._made
-        plugins = self._listed() if named else self._guessed()
+        plugins = self._listed() if "PLUGINS" in self._made else self._guessed()
         told = {name: self._told(name) for name in self._made if not name.startswith("_")}
         told |= {name: self._told(name) for name in plugins.values() if name not in told}
         return Module(
@@ -133,6 +134,7 @@ class _Reader:
         """
         node = self._made["PLUGINS"]
         pair = _assigned(node)
+        self._remark_uses(node)
         value = pair[1] if pair else None
         if not isinstance(value, ast.Dict):
             raise PluginError(
@@ -143,15 +145,22 @@ class _Reader:
             label, name = _text(key), _name(attribute)
             if label is None or name is None:
                 self._remark(attribute, "an entry of PLUGINS is left out, as it is not written out")
-            elif not LABEL.fullmatch(label):
+            elif not LABEL.fullmatch(label) or label != valid(label):
                 raise PluginError(
                     f"{self._file}:{attribute.lineno}: PLUGINS: {label!r:.80} is no <kind>:<name>"
                 )
             elif label in found:
                 raise PluginError(f"{self._file}:{attribute.lineno}: PLUGINS: {label!r:.80} stands twice")
             else:
-                found[label] = name
+                found[label] = valid(name)
         return found
+
+    def _remark_uses(self, listed: ast.stmt) -> None:
+        """Say where else PLUGINS is used, as what that makes of it is not seen."""
+        named = [each for each in ast.walk(self._tree) if isinstance(each, ast.Name) and each.id == "PLUGINS"]
+        for each in named:
+            if each not in ast.iter_child_nodes(listed):
+                self._remark(each, "PLUGINS is used here, too; what is not written out in it is left out")
 
     def _guessed(self) -> dict[str, str]:
         """Public classes with the method of a contract, and functions that provide a name."""
@@ -166,13 +175,16 @@ class _Reader:
             elif self._provided(node):
                 kinds.setdefault(PROVIDER, []).append(name)
         stem = re.sub(r"\W", "_", Path(self._file).stem)
-        return {
-            _label(
-                kind, self._provided(self._made[name]) or (stem if len(names) == 1 else _snake(name))
-            ): name
-            for kind, names in kinds.items()
-            for name in names
-        }
+        found: dict[str, str] = {}
+        for kind, names in kinds.items():
+            for name in names:
+                made = self._made[name]
+                short = self._provided(made) or (stem if len(names) == 1 else _snake(name))
+                label = _label(kind, short)
+                if found.setdefault(label, name) != name:
+                    told = f"{name} is left out: {label} is {found[label]}; PLUGINS may name both"
+                    self._remark(made, told)
+        return found
 
     def _told(self, name: str) -> Told:
         """What is said of an attribute: by its class when it is an instance."""
@@ -182,9 +194,9 @@ class _Reader:
             description = _docstring(node)
         else:
             description = self._below.get(name) or (_docstring(family[0]) if family else "")
-        provides = self._provided(node) or _text(self._attribute(family, "provides")) or ""
-        meters = texts(self._constant(family, "meters"))
-        found, partial = self._options(family)
+        provides = self._provided(node) or valid(_text(self._attribute(family, "provides")) or "")
+        meters = texts(self._meant(self._attribute(family, "meters")))
+        found, partial = self._options(node, family)
         return Told(description, found, provides, meters, partial)
 
     def _family(self, node: ast.stmt | None) -> list[ast.ClassDef]:
@@ -210,19 +222,21 @@ class _Reader:
                     return pair[1]
         return None
 
-    def _constant(self, family: Iterable[ast.ClassDef], name: str) -> ast.expr | None:
-        """The same, and where it is a name, what that stands for."""
-        value = self._attribute(family, name)
+    def _meant(self, value: ast.expr | None) -> ast.expr | None:
+        """A value, and where it is a name, what that stands for."""
         if isinstance(value, ast.Name) and value.id in self._made:
             pair = _assigned(self._made[value.id])
             return pair[1] if pair else None
         return value
 
-    def _options(self, family: Iterable[ast.ClassDef]) -> tuple[tuple[Option, ...], bool]:
-        """Those that are written out, and whether there are others."""
-        found, unread = options(self._constant(family, "options"))
-        for node, reason in unread:
-            self._remark(node, f"an option is left out: {reason}")
+    def _options(
+        self, node: ast.stmt | None, family: Iterable[ast.ClassDef]
+    ) -> tuple[tuple[Option, ...], bool]:
+        """Those that are written out, in a decorator or a class, and whether there are others."""
+        value = _decorated(node, 1, "options") or self._attribute(family, "options")
+        found, unread = options(self._meant(value))
+        for place, reason in unread:
+            self._remark(place, f"an option is left out: {reason}")
         return found, bool(unread)
 
     def _has(self, node: ast.ClassDef, method: str) -> bool:
@@ -234,22 +248,30 @@ class _Reader:
 
     def _provided(self, node: ast.stmt | None) -> str:
         """The name that a function provides, as its decorator says."""
-        for each in getattr(node, "decorator_list", ()):
-            if isinstance(each, ast.Call) and _last(each.func) == "provides" and each.args:
-                return _text(each.args[0]) or ""
-        return ""
+        return valid(_text(_decorated(node, 0, "name")) or "")
 
     def _remark(self, node: ast.AST, text: str) -> None:
-        self._remarks.append(f"{self._file}:{getattr(node, 'lineno', 1)}: {text}")
+        self._remarks.append(valid(f"{self._file}:{getattr(node, 'lineno', 1)}: {text}"))
 
 
 def _top(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
     """The statements that run at import, those within ``if`` and ``try``, too."""
-    for node in body:
+    left = [*body][::-1]
+    while left:
+        node = left.pop()
         yield node
         if isinstance(node, ast.If | ast.Try | ast.With):
-            for name in ("body", "orelse", "finalbody"):
-                yield from _top(getattr(node, name, ()))
+            for name in ("finalbody", "orelse", "body"):
+                left += reversed(getattr(node, name, ()))
+
+
+def _decorated(node: ast.stmt | None, position: int, name: str) -> ast.expr | None:
+    """An argument of ``@provides(…)``."""
+    for each in getattr(node, "decorator_list", ()):
+        if isinstance(each, ast.Call) and _last(each.func) == "provides":
+            named = (argument.value for argument in each.keywords if argument.arg == name)
+            return each.args[position] if len(each.args) > position else next(named, None)
+    return None
 
 
 def _assigned(node: ast.stmt) -> tuple[str, ast.expr] | None:

@@ -12,6 +12,7 @@ from meteragent.plugins import basis, catalog_file, dropin_source, installed, tr
 from meteragent.plugins.catalog_file import Folder, Kept
 from meteragent.plugins.dropin_source import DropIn
 from meteragent.plugins.installed import Distribution
+from meteragent.plugins.reason import valid
 from meteragent.plugins.source import search_path
 
 
@@ -60,8 +61,9 @@ class Surveyor:
                 if os.path.dirname(path) not in directories
             }
             self._kept = Kept(folders=folders, dropins={**others, **dropins})
-            if _differ(folders, before.folders) or _differ(dropins, before.dropins):
-                catalog_file.save(file, self._kept)
+            gone = len(others) + len(dropins) < len(before.dropins)
+            if gone or _differ(folders, before.folders) or _differ(dropins, before.dropins):
+                catalog_file.save(file, self._kept, directories)
             found = _unique(folders)
             trace.step(f"{len(found)} distributions and {len(dropins)} drop-ins are there")
         broken += [Broken(each.place, each.problem, "distribution") for each in found if each.problem]
@@ -121,9 +123,12 @@ def _dropins(directories: Iterable[str], before: dict[str, DropIn]) -> tuple[dic
         try:
             files = dropin_source.files(folder)
         except OSError as error:
-            broken.append(Broken(folder, f"{folder}: {(error.strerror or str(error)).lower()}"))
+            broken.append(Broken(valid(folder), f"{valid(folder)}: {(error.strerror or str(error)).lower()}"))
             continue
         for file in files:
+            if valid(file) != file:
+                broken.append(Broken(valid(file), f"{valid(file)}: its name is no UTF-8; rename it"))
+                continue
             former = before.get(file)
             now = former.basis.now() if former is not None else None
             if former is None or now is None:
@@ -157,7 +162,7 @@ def _unique(folders: dict[str, Folder]) -> list[Distribution]:
 
 
 def _differ(now: dict[str, Folder] | dict[str, DropIn] | dict[str, Distribution], before: object) -> bool:
-    """Whether anything was read anew, or has gone."""
+    """Whether anything was read anew."""
     assert isinstance(before, dict)
     return any(before.get(path) is not each for path, each in now.items())
 

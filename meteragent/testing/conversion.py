@@ -1,7 +1,9 @@
 """Converts one notification as the agent would, so that a test can ask what it becomes."""
 
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -34,13 +36,14 @@ def convert(
     :raises ConfigError: when a document of definitions, or an option, cannot be used
     """
     told = agent_options(conf)
+    given = {"conf": told, "host": told.host, "state_dir": Path(tempfile.gettempdir())}
     problems: list[str] = []
     handlers: Mapping[str, Any]
     if meter_definitions is None and event_definitions is None:
-        handlers = installed(told)
+        handlers = installed(given)
     else:
         meters, events = _files(meter_definitions), _files(event_definitions)
-        handlers = defined(told, meters, events, problems)
+        handlers = defined(given, meters, events, problems)
     event_type = notification.get("event_type") if isinstance(notification, dict) else None
     if not isinstance(event_type, str):
         problems.append(f"event_type: {shown(event_type)} is no text, so nobody is asked")

@@ -3,11 +3,15 @@
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from benchmarks.plugin_folder import command, environment
+from meteragent import config_folders
+from meteragent.cli import plugin_commands
+from meteragent.cli.app import main
 from tests.cli.conftest import Distribution, Program
 from tests.plugins import quotes
 
@@ -170,3 +174,107 @@ def test_the_shell_completes_its_words(program: Program, distribution: Distribut
     assert (ended.code, ended.err) == (0, "")
     assert re.search(r"offered='[^']* greet [^']*run", ended.out)
     assert re.search(r"greet:\*\) offered=all ;;", ended.out)
+
+
+def dropin(folder: Path, name: str, code: str) -> Path:
+    """A drop-in in a folder that is made for it."""
+    folder.mkdir(mode=0o755, exist_ok=True)
+    file = folder / name
+    file.write_text(code)
+    file.chmod(0o644)
+    return file
+
+
+def test_a_name_that_a_shell_would_run_is_refused_and_never_completed(
+    program: Program, config: Path, distribution: Distribution, tmp_path: Path
+) -> None:
+    """Neither as a drop-in nor as an entry point; its reason is told, and the shell is not offered it."""
+    (config / "meteragent.conf").write_text(f"[plugins]\ndirectories = {tmp_path}/dropins\n")
+    dropin(tmp_path / "dropins", "pwn.py", f"{GREETING}\nPLUGINS = {{'command:$(id>&2)': Greeting}}\n")
+    distribution(GREETING, "[meteragent.cli]\n`id` = elsewhere:Greeting\ngreet = elsewhere:Greeting\n")
+    assert "is not used: '$(id>&2)' is no name of a command; allowed are small" in program("--help").out
+    assert "command:`id` is failed: '`id`' is no name of a command" in program("`id`", "Ann").err
+    script = program("complete").out
+    assert " greet " in script
+    assert "id>&2" not in script
+    assert "`id`" not in script
+
+
+def test_a_refused_one_is_not_completed(program: Program, config: Path, tmp_path: Path) -> None:
+    """It could not be called; help says why."""
+    (config / "meteragent.conf").write_text(f"[plugins]\ndirectories = {tmp_path}/dropins\n")
+    code = f"{GREETING}\nPLUGINS = {{'command:greet': Greeting}}\n"
+    dropin(tmp_path / "dropins", "greeting.py", code).chmod(0o666)
+    assert re.search(r"^  greet +\(of .*greeting.py; is not used: ", program("--help").out, re.M)
+    assert " greet " not in program("complete").out
+
+
+@pytest.mark.parametrize("name", ["plugin", "run_fast"])
+def test_no_command_stands_before_or_behind_a_built_in_one(
+    program: Program, distribution: Distribution, name: str
+) -> None:
+    """It would answer to slips, or could never be called."""
+    distribution(GREETING, f"[meteragent.cli]\n{name} = elsewhere:Greeting\n")
+    words = name.split("_")
+    assert re.search(rf"^  {' '.join(words)} +\(of elsewhere 1.0; is not used, as the", program("--help").out,
+                     re.M)  # fmt: skip
+    ended = program(*words, "lst")
+    assert (ended.code, ended.out) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("run", "code", "told"),
+    [
+        ("async def run(self): return 7", 7, ""),
+        ("async def run(self): raise KeyError('x')", 1, "command 'greet' of a plugin: KeyError: 'x'"),
+        ("def run(self): return None", 0, ""),
+        ("def run(self): return 255", 255, ""),
+        ("def run(self): return 256", 1, "command 'greet' of a plugin: returned 256; wanted None or an exit"),
+        ("def run(self): return 'done'", 1, "command 'greet' of a plugin: returned 'done'; wanted None or"),
+        ("def run(self): return False", 1, "command 'greet' of a plugin: returned False; wanted None or"),
+    ],
+)
+def test_what_run_comes_to_is_the_exit_code(
+    program: Program, distribution: Distribution, run: str, code: int, told: str
+) -> None:
+    """Awaited where it has to be; what is none is an error in one line."""
+    distribution(f"class Greeting:\n    {run}\n", "[meteragent.cli]\ngreet = elsewhere:Greeting\n")
+    ended = program("greet")
+    assert (ended.code, ended.out) == (code, "")
+    assert ended.err.startswith(f"meteragent: {told}" if told else "")
+    assert ended.err.count("\n") == bool(told)
+
+
+def test_a_function_may_make_the_command(program: Program, distribution: Distribution) -> None:
+    """It is given what it names, as a class is."""
+    code = f"{GREETING}\ndef make(host):\n    assert host == host.strip()\n    return Greeting()\n"
+    distribution(code, "[meteragent.cli]\ngreet = elsewhere:make\n")
+    assert program("greet", "Ann").code == 3
+
+
+def test_a_config_file_may_have_any_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ending counts in folders only."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    dropin(tmp_path / "dropins", "greeting.py", f"{GREETING}\nPLUGINS = {{'command:greet': Greeting}}\n")
+    (tmp_path / "mine.ini").write_text(f"[plugins]\ndirectories = {tmp_path}/dropins\n")
+    ended = main(["greet", "Ann", "--config-file", f"{tmp_path}/mine.ini", "--state-dir", f"{tmp_path}/s"])
+    assert (ended, capsys.readouterr().out[:9]) == (3, "hello Ann")
+
+
+def test_default_places_are_those_of_the_configuration() -> None:
+    """They stand twice, since help loads no configuration."""
+    assert list(plugin_commands.PLACES) == config_folders.places("meteragent")
+
+
+def test_one_in_an_archive_is_found(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As plugins in eggs are."""
+    with zipfile.ZipFile(tmp_path / "greeting.egg", "w") as archive:
+        archive.writestr("archived.py", GREETING)
+        archive.writestr("EGG-INFO/PKG-INFO", "Metadata-Version: 1.0\nName: archived\nVersion: 1.0\n")
+        archive.writestr("EGG-INFO/entry_points.txt", "[meteragent.cli]\ngreet = archived:Greeting\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "greeting.egg"))
+    assert program("greet", "Ann").code == 3

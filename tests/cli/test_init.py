@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from meteragent import config
 from tests.cli.conftest import Distribution, Program
 from tests.plugins import quotes
 
@@ -268,3 +269,64 @@ def test_append_sets_what_was_only_commented_out(program: Program, config: Path)
         assert text.count("#style = plain") == before.count("#style = plain") == 1
     shown = program("config", "show", quotes.LABEL, "-f", "json").rows
     assert {each["name"]: each["value"] for each in shown}["longest"] == 20
+
+
+CALLED_SO = """
+from meteragent.plugins.option import Option
+
+class Pollster:
+    options = (Option("interval", 1.5, minimum=0),)
+    meters = ("own",)
+    def get_samples(self): return []
+
+class Publisher:
+    options = (Option("url", help="Where else."),)
+    def __init__(self, url, options): pass
+    def publish(self, samples): pass
+    def close(self): pass
+"""
+
+
+def test_an_option_of_a_plugin_may_be_called_as_what_every_one_has(
+    program: Program, etc: Path, distribution: Distribution
+) -> None:
+    """Its own is meant then; a dollar in it means itself."""
+    points = "[meteragent.poll.own]\nown = elsewhere:Pollster\n[meteragent.publisher]\n"
+    distribution(CALLED_SO, f"{points}own = elsewhere:Publisher\n")
+    ended = program(
+        "init", "--plugin", "pollster:own.own", "publisher:own", "--output", str(etc),
+        "--set", "pollster:own.own.interval=0.5", "publisher:own.url=http://a$b",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    written = texts(etc)
+    assert "interval = 0.5\n" in written["meteragent.conf"]
+    assert "url = http://a$$b\n" in written["meteragent.conf"]
+    assert 'name: "own.own"\n    interval: 60\n' in written["polling.yaml"]
+    assert 'publishers: ["own:"]\n' in written["pipeline.yaml"]
+
+
+def test_a_dollar_in_an_address_means_itself(program: Program, etc: Path, tmp_path: Path) -> None:
+    """Doubled in meteragent.conf alone, where it would begin the name of an option."""
+    ended = program(
+        "init", "--plugin", "publisher:file", "storage:sqlite", "--output", str(etc),
+        "--set", f"publisher:file.url=file://{tmp_path}/a$b.jsonl", "storage:sqlite.url=sqlite:///a$host.db",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert "connection = sqlite:///a$$host.db\n" in (etc / "meteragent.conf").read_text()
+    assert f'"file://{tmp_path}/a$b.jsonl"' in (etc / "pipeline.yaml").read_text()
+    assert config.load([str(etc / "meteragent.conf")]).conf.storage.connection == "sqlite:///a$host.db"
+
+
+def test_what_is_refused_leaves_no_folder_behind(program: Program, tmp_path: Path) -> None:
+    """None of those above it that were made, and what is there stays."""
+    wrong = ["--plugin", "storage:sqlite", "--set", "storage:sqlite.url=nosuch:///x"]
+    ended = program("init", "--output", str(tmp_path / "a" / "b" / "c"), *wrong)
+    assert (ended.code, ended.err.count("\n")) == (1, 1)
+    assert "nothing is written" in ended.err
+    assert not (tmp_path / "a").exists()
+    (tmp_path / "a").mkdir()
+    assert program("init", "--output", str(tmp_path / "a" / "b"), *wrong).code == 1
+    assert [*(tmp_path / "a").iterdir()] == []
+    (tmp_path / "a" / "file").touch()
+    ended = program("init", "--output", str(tmp_path / "a" / "file" / "b"))
+    assert (ended.code, ended.err) == (1, f"meteragent: {tmp_path}/a/file/b is no folder\n")

@@ -196,6 +196,7 @@ def test_what_is_broken_has_a_row_and_hides_no_other(
     (folder / "bad.py").write_text("def f(:\n")
     (folder / "none.py").write_text("def f(): ...\n")
     (folder / "fan.py").write_text("class Fan:\n  'Fans.'\n  def get_samples(self): ...\n")
+    (folder / "part.py").write_text("PLUGINS = {'discovery:part': Part}\nPLUGINS |= others()\n")
     (config / "meteragent.conf").write_text(
         f"[polling]\nnamespaces = other\n[plugins]\ndirectories = {folder}, {tmp_path}/gone\n"
     )
@@ -209,6 +210,10 @@ def test_what_is_broken_has_a_row_and_hides_no_other(
     assert reasons["distribution:acme"].startswith(f"{broken} cannot be read: UnicodeDecodeError")
     assert reasons["drop-in:bad.py"] == f"{folder}/bad.py:1: invalid syntax"
     assert "no plugin in it" in reasons["drop-in:none.py"]
+    part = listed["drop-in:part.py"]
+    assert (part["state"], str(part["reason"])[:60]) == (
+        "read in part", f"{folder}/part.py:2: PLUGINS is used here, too; what is not"[:60]
+    )  # fmt: skip
     assert reasons["drop-in:gone"] == f"{tmp_path}/gone: no such file or directory"
 
 

@@ -57,6 +57,38 @@ def test_a_built_in_plugin_is_shown_alike(program: Program) -> None:
     assert (row["distribution"], row["contract"]) == ("meteragent", "meteragent.publishers.base.Publisher")
 
 
+def test_the_default_of_a_secret_is_shown_nowhere(
+    program: Program, distribution: Distribution, tmp_path: Path
+) -> None:
+    """Not for people, not for programs, in no sample and no list of options, also where it is wrong."""
+    code = (
+        "from meteragent.plugins.option import Option\n"
+        "class Odd:\n"
+        "    options = (Option('token', 'hush', secret=True), Option('none', secret=True))\n"
+        "    meters = ('odd',)\n"
+        "    def get_samples(self): return []\n"
+        "class Wrong:\n"
+        "    options = (Option('pin', 'hush', type=int, secret=True),)\n"
+        "    def get_samples(self): return []\n"
+    )
+    points = "[meteragent.poll.host]\nodd = elsewhere:Odd\nwrong = elsewhere:Wrong\n"
+    distribution(code, points)
+    name, etc = "pollster:host.odd", str(tmp_path / "etc")
+    told = [
+        program("plugin", "show", name), program("plugin", "show", name, "-f", "json"),
+        program("plugin", "show", "host.wrong"), program("config", "sample"),
+        program("config", "show", "--all"), program("config", "show", name, "-f", "json"),
+        program("init", "--plugin", name, "--output", etc), program("plugin", "list", "--load"),
+    ]  # fmt: skip
+    assert [each.code for each in told] == [0] * len(told)
+    assert [each.out + each.err for each in told if "hush" in each.out + each.err] == []
+    assert "hush" not in (tmp_path / "etc" / "meteragent.conf").read_text()
+    (row,) = told[1].rows
+    assert [each["default"] for each in row["options"]] == ["(secret)", None]
+    assert [each["value"] for each in told[5].rows] == ["(secret)", None]
+    assert "#token = (secret)\n" in told[3].out
+
+
 def test_one_that_is_not_there_is_answered_with_what_was_meant(program: Program) -> None:
     """Exit code 1, one line."""
     ended = program("plugin", "show", "pollster:host.cpuu")

@@ -252,6 +252,25 @@ def test_drop_ins_of_which_nothing_can_be_made_are_named(tmp_path: Path) -> None
     }
 
 
+def test_a_drop_in_whose_name_is_no_text_is_named(tmp_path: Path) -> None:
+    """In escapes, and it hides no other."""
+    choice, text = Choice(directories=(str(tmp_path),)), "class Fan:\n def get_samples(self): ...\n"
+    (tmp_path / "fan.py").write_text(text)
+    (tmp_path / os.fsdecode(b"\xffd.py")).write_text(text)
+    (found,) = broken(choice)
+    assert [each.label for each in find(POLLSTER, choice)] == ["pollster:dropin.fan"]
+    name = "\\udcffd.py"
+    assert (found.name, found.reason) == (name, f"{tmp_path}/{name}: its name is no UTF-8; rename it")
+
+
+def test_what_is_left_out_is_said_where_nothing_is_found(tmp_path: Path) -> None:
+    """Else it would seem that nothing is there."""
+    (tmp_path / "fan.py").write_text("PLUGINS = {}\nPLUGINS['pollster:a'] = A\n")
+    (found,) = broken(Choice(directories=(str(tmp_path),)))
+    told = f"{tmp_path}/fan.py:2: PLUGINS is used here, too; what is not written out in it is left out"
+    assert found.reason.endswith(f"; {told}")
+
+
 def test_what_is_there_can_be_taken_for_unchanged(tmp_path: Path) -> None:
     """For several looks that belong together."""
     choice, file = Choice(directories=(str(tmp_path),)), tmp_path / "fan.py"

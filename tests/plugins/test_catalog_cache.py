@@ -1,12 +1,15 @@
 """The catalogue that is kept in a file: as good as reading all anew, and harmless whatever becomes of it."""
 
+import importlib.metadata
 import json
 import os
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from meteragent.plugins import basis, catalog_file, installed
@@ -14,6 +17,7 @@ from meteragent.plugins.catalog_file import Folder, Kept, load, place, save
 from meteragent.plugins.survey import Surveyor
 from tests.plugins.test_catalog import distribute
 
+VERSION = importlib.metadata.version("meteragent")
 OLD = 10**18
 """Nanoseconds; when the files of a test were written, for all that stamps tell."""
 
@@ -158,6 +162,48 @@ def test_drop_ins_are_kept_too(
     assert site.exists()
 
 
+def test_what_cannot_be_kept_keeps_nothing_else_from_it(cache: Path, site: Path, tmp_path: Path) -> None:
+    """Such as options of other types, and names and texts that are no Unicode."""
+    text = "class Fan:\n options = [Option('a', 1, minimum='x'), Option('b', 'c', help=None)]\n"
+    (tmp_path / "fan.py").write_text(text + " meters = ['\\ud800']\n def get_samples(self): ...\n")
+    (tmp_path / os.fsdecode(b"\xff.py")).write_text("class Fan:\n def get_samples(self): ...\n")
+    first = Surveyor().survey((str(tmp_path),)).dropins
+    assert set(load(cache).dropins) == set(first) == {f"{tmp_path}/fan.py"}
+    assert site.exists()
+
+
+def test_a_drop_in_that_goes_is_kept_no_longer(
+    cache: Path, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of folders that were not looked at are."""
+    settle(monkeypatch)
+    folders = [tmp_path / name for name in ("a", "b")]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "fan.py").write_text("class Fan:\n def get_samples(self): ...\n")
+        Surveyor().survey((str(folder),))
+    (folders[0] / "fan.py").unlink()
+    Surveyor().survey((str(folders[0]),))
+    assert set(load(cache).dropins) == {f"{folders[1]}/fan.py"}
+    assert site.exists()
+
+
+def test_a_large_file_is_not_read_as_a_whole(cache: Path, site: Path, tmp_path: Path) -> None:
+    """Before it is refused as too large, too; what is no file at all is not read."""
+    with open(tmp_path / "large.py", "wb") as opened:
+        opened.truncate(1 << 30)
+    (tmp_path / "endless.py").symlink_to("/dev/zero")
+    tracemalloc.start()
+    found = Surveyor().survey((str(tmp_path),)).dropins
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 16 << 20
+    assert [each.module.problem for each in found.values()] == [
+        f"{tmp_path}/endless.py: no regular file", f"{tmp_path}/large.py: larger than 1048576 bytes",
+    ]  # fmt: skip
+    assert (cache.exists(), site.exists()) == (True, True)
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -234,6 +280,18 @@ def test_what_was_kept_for_other_folders_stays(
     monkeypatch.setattr(catalog_file, "MOST_FOLDERS", 1)
     save(cache, Kept(folders={"/third": Folder(basis.of(()), [], {})}))
     assert set(load(cache).folders) == {"/third"}
+    save(cache, Kept(folders={name: Folder(basis.of(()), [], {}) for name in ("/fourth", "/fifth")}))
+    assert set(load(cache).folders) == {"/fourth", "/fifth"}
+
+
+def test_what_another_version_of_the_agent_kept_is_as_none(cache: Path, site: Path) -> None:
+    """It may have read sources otherwise."""
+    described()
+    kept = load(cache)
+    assert kept.format.startswith(f"{VERSION} ")
+    cache.write_bytes(msgspec.msgpack.encode(msgspec.structs.replace(kept, format=f"0{kept.format}")))
+    assert load(cache) == Kept()
+    assert site.exists()
 
 
 def test_two_processes_at_once_are_harmless(cache: Path, site: Path) -> None:

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from meteragent import config
-from meteragent.errors import ConfigError
+from meteragent.errors import ConfigError, PluginError
+from meteragent.plugins import loader
 from meteragent.plugins.catalog import GROUPS, POLLSTER, PUBLISHER, Found
 from meteragent.plugins.choice import Choice, check_patterns
 
@@ -69,9 +70,44 @@ def test_a_pattern_begins_with_a_kind() -> None:
     """A pattern without a known kind is a mistake, told with what is allowed."""
     check_patterns("disable", ["pollster:host.disk*", "storage:sqlite", "*"], GROUPS)
     with pytest.raises(
-        ConfigError, match=r"isolate: 'disk\*' begins with no kind of plugin; allowed: pollster:…, "
+        ConfigError, match=r"disable: 'disk\*' begins with no kind of plugin; allowed: pollster:…, "
     ):
-        check_patterns("isolate", ["disk*"], GROUPS)
+        check_patterns("disable", ["disk*"], GROUPS)
+
+
+def test_how_forbidden_modules_are_written_is_told(tmp_path: Path) -> None:
+    """Not of which type that is in Python."""
+    file = tmp_path / "meteragent.conf"
+    file.write_text("[plugins]\nforbidden_imports = os\n")
+    with pytest.raises(ConfigError, match=r"forbidden_imports = 'os': allowed: module:reason, separated by"):
+        config.load([str(file)])
+
+
+@pytest.mark.parametrize("kind", [each for each in GROUPS if each != "pollster"])
+def test_what_cannot_be_isolated_is_refused_with_its_place(tmp_path: Path, kind: str) -> None:
+    """Nothing else than pollsters runs in a process of its own, so no other kind may seem to."""
+    file = tmp_path / "meteragent.conf"
+    file.write_text(f"[plugins]\nisolate = pollster:host.cpu, {kind}:*\n")
+    with pytest.raises(ConfigError) as refused:
+        config.load([str(file)])
+    assert str(refused.value) == (
+        f"{file}:2: [plugins] isolate: '{kind}:*' begins with no kind of plugin that can run in a process of "
+        "its own; allowed: pollster:…"
+    )
+
+
+def test_all_that_can_be_isolated_are_the_pollsters() -> None:
+    """The pattern that means all means those."""
+    choice = Choice(isolate=("*",))
+    assert [choice.isolates(each) for each in (CPU, GPU, FILE)] == [True, True, False]
+
+
+def test_what_was_to_be_isolated_and_cannot_be_is_never_imported() -> None:
+    """Whatever way a pattern for it came about."""
+    choice = Choice(isolate=("trait:*", "publisher:file"))
+    assert loader.classes("trait", object, choice) == {}
+    with pytest.raises(PluginError, match=r"publisher:file: a publisher cannot run in a process of its own"):
+        loader.load_one("publisher", "file", {}, choice)
 
 
 def test_is_read_from_the_options(tmp_path: Path) -> None:

@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
+from meteragent.config_check import check
 from meteragent.loaded import Pollsters
+from meteragent.notifications import handlers
+from meteragent.notifications.traits.base import TraitPlugin
+from meteragent.plugins import catalog, loader
+from meteragent.plugins.choice import Choice
+from meteragent.plugins.survey import still
 from tests.plugins.dropped import GOOD, STEEL, dropins, settings
 
 
@@ -306,6 +312,56 @@ def test_a_policy_that_changes_is_kept_from_then_on(tmp_path: Path) -> None:
     assert states(second) == {"pollster:dropin.good": "failed"}
 
 
+def test_what_is_in_use_goes_on_beside_a_drop_in_of_its_name(tmp_path: Path) -> None:
+    """The newcomer alone fails, at each reload, and how to mend that is told."""
+    options, file = settings(tmp_path), tmp_path / "dropins" / "cpu.py"
+    first = Pollsters(options)
+    file.write_text(GOOD)
+    second = Pollsters(options, first)
+    third = Pollsters(options, second)
+
+    told = (
+        f"the name 'cpu' is brought twice, by pollster:dropin.cpu (cpu:Good) of {file} and pollster:host.cpu "
+        "(meteragent.pollsters.cpu:CPUPollster) of meteragent; disable one, e.g. pollster:dropin.cpu@cpu.py"
+    )
+    for used in (second, third):
+        found = {each.label: each for each in used.pollsters if each.name == "cpu"}
+        assert used.loaded["cpu"] is first.loaded["cpu"]
+        assert found["pollster:host.cpu"].reason == f"goes on as it was: {told}"
+        assert (found["pollster:dropin.cpu"].state, found["pollster:dropin.cpu"].reason) == ("failed", told)
+    file.unlink()
+    assert [each.reason for each in Pollsters(options, third).pollsters if each.name == "cpu"] == [""]
+
+
+def test_what_only_running_it_could_tell_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And what else there is in the file is used."""
+    options, file = settings(tmp_path), tmp_path / "dropins" / "good.py"
+    file.write_text(GOOD + "PLUGINS = {'pollster:a.good': Good, f'pollster:a.{1}': Good}\n")
+
+    assert states(Pollsters(options)) == {"pollster:a.good": "loaded"}
+    told = f"{file}:7: an entry of PLUGINS is left out, as it is not written out"
+    assert [each.getMessage() for each in caplog.records if "good.py" in each.getMessage()] == [told]
+    verdict = check([str(tmp_path / "meteragent.conf")], (), str(tmp_path / "state"))
+    assert told in [str(each) for each in verdict.warnings]
+
+
+def test_a_file_that_changes_before_it_is_loaded_is_not(tmp_path: Path) -> None:
+    """It is found anew at the next reload."""
+    options, file = settings(tmp_path), tmp_path / "dropins" / "good.py"
+    file.write_text(GOOD)
+    with still():
+        catalog.find(catalog.POLLSTER, Choice.of(options.conf))
+        file.write_text(GOOD + "changed = True\n")
+        first = Pollsters(options)
+    second = Pollsters(options, first)
+
+    (failed,), (loaded,) = dropins(first).values(), dropins(second).values()
+    told = f"{file}: changed since it was found; a reload makes the agent look again"
+    assert (failed.state, failed.reason, loaded.state) == ("failed", told, "loaded")
+
+
 def test_two_files_that_bring_one_name_are_both_refused(tmp_path: Path) -> None:
     """Which is meant is for the configuration to say."""
     (tmp_path / "others").mkdir()
@@ -321,6 +377,7 @@ def test_two_files_that_bring_one_name_are_both_refused(tmp_path: Path) -> None:
         f"{tmp_path}/dropins/good.py and pollster:dropin.good (good:Good) of {tmp_path}/others/"
         in plugin.reason
     )
+    assert plugin.reason.endswith("good.py; rename or remove one of the files")
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -346,3 +403,24 @@ def test_one_that_others_may_write_to_is_not_run(tmp_path: Path) -> None:
     assert plugin.state == "failed"
     assert plugin.reason.startswith(f"{file}: anybody may write to it (mode 0666), and it is run as code")
     assert not (tmp_path / "ran").exists()
+
+
+def test_handlers_and_traits_are_offered_what_pollsters_are(tmp_path: Path) -> None:
+    """The state folder, too: imported as a parameter, or named by the constructor."""
+    options = settings(tmp_path)
+    (tmp_path / "dropins" / "told.py").write_text(
+        "from meteragent.parameters import conf, host, state_dir\n"
+        "class Told:\n"
+        "    event_types, priorities = ('x',), ('info',)\n"
+        "    def __init__(self, state_dir): self.folders = state_dir, folder\n"
+        "    def convert(self, notification): return []\n"
+        "class Kept:\n"
+        "    def trait_values(self, match_list): return []\n"
+        "folder = Kept.folder = state_dir\n"
+        "PLUGINS = {'notification:told': Told, 'trait:kept': Kept}\n"
+    )
+
+    (told,) = (each for name, each in handlers.installed(options.given).items() if name == "told")
+    kept = loader.classes("trait", TraitPlugin, Choice.of(options.conf), options.given)["kept"]
+
+    assert (told.folders, kept.folder) == ((options.state_dir,) * 2, options.state_dir)

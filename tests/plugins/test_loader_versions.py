@@ -105,6 +105,35 @@ def test_another_version_of_what_is_imported_needs_a_restart(install: Install, u
     assert (named(Pollsters(using(name), third)).reason, named(third).object) == ("", named(first).object)
 
 
+def test_other_code_of_the_same_version_needs_a_restart(install: Install, using: Any) -> None:
+    """The same code, installed again, needs none."""
+    name = install("1.0")
+    first = Pollsters(using(name))
+    install("1.0")
+    same = named(Pollsters(using(name), first)).reason
+    install("1.0", code="SPEED = 3\n")
+
+    second = Pollsters(using(name), first)
+
+    assert same == ""
+    assert named(second).object is named(first).object
+    assert named(second).reason == "restart needed (1.0 changed)"
+    assert second.remarks(first) == [f"{name}: restart needed (1.0 changed); the loaded one goes on"]
+
+
+def test_another_list_of_files_of_the_same_version_needs_a_restart(
+    install: Install, using: Any, tmp_path: Path
+) -> None:
+    """As when a module changed that is none of a plugin."""
+    name = install("1.0")
+    record = tmp_path / "site" / f"{name}-1.0.dist-info" / "RECORD"
+    record.write_text(f"{name}_inner.py,sha256=a,1\n")
+    first = Pollsters(using(name))
+    record.write_text(f"{name}_inner.py,sha256=b,1\n")
+
+    assert named(Pollsters(using(name), first)).reason == "restart needed (1.0 changed)"
+
+
 def test_an_option_that_changes_makes_it_anew_of_what_is_imported(install: Install, using: Any) -> None:
     """It still needs the restart."""
     name = install("1.0")

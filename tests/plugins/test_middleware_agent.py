@@ -10,8 +10,10 @@ import pytest
 
 from meteragent import config_check
 from meteragent.agent import Agent
+from meteragent.cli.app import main
 from meteragent.config import Settings, load
 from meteragent.errors import ConfigError, NotFound
+from meteragent.loaded import Pollsters
 from meteragent.plugins.loader import Plugin
 from meteragent.sample import Sample
 from meteragent.storage.base import Query
@@ -291,6 +293,50 @@ def test_a_reload_that_is_refused_leaves_what_is_in_use(
         agent.reload(configure("notes, more", stock="skip: [note]"))
     assert in_use(agent) == {"notes": notes}
     assert notes.closed == 0
+
+
+DOOR = """\
+from meteragent.plugins.option import Option
+
+class Door:
+    def setup(self, agent): self.note("set up")
+    def apply(self, callback, context): return callback
+    def close(self): self.note("closed")
+    def note(self, text):
+        with open({file!r}, "a") as file:
+            print(text, file=file)
+
+class Rooms:
+    options = tuple([Option("depth", 1)])
+    def discover(self): return []
+
+rooms = Rooms()
+PLUGINS = {{"middleware:door": Door, "discovery:rooms": rooms}}
+"""
+
+
+def test_what_was_set_up_is_closed_when_plugins_cannot_be_as_the_options_say(
+    configure: Configure, tmp_path: Path
+) -> None:
+    """At a start that is refused, and at each of the commands that load plugins to look at them."""
+    notes = tmp_path / "notes"
+    configure()
+    (tmp_path / "plugins" / "door.py").write_text(DOOR.format(file=str(notes)))
+    wrong = configure("door", options="[discovery:rooms]\ndepth = deep\n")
+    with pytest.raises(ConfigError, match=r"\[discovery:rooms\] depth = 'deep'"):
+        Pollsters(wrong)
+    assert notes.read_text() == "set up\nclosed\n"
+    notes.unlink()
+    call = ["--config-dir", str(tmp_path / "etc"), "--state-dir", str(tmp_path / "state")]
+    for words, code in ((["config", "check"], 1), (["plugin", "list", "--load"], 1)):
+        assert main([*words, *call]) == code
+        assert notes.read_text() == "set up\nclosed\n"
+        notes.unlink()
+    configure("door")
+    for words in (["config", "check"], ["plugin", "list", "--load"]):
+        assert main([*words, *call]) == 0
+        assert notes.read_text() == "set up\nclosed\n"
+        notes.unlink()
 
 
 def test_one_that_cannot_be_used_is_shown_and_the_agent_goes_on(

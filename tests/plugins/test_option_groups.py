@@ -9,7 +9,9 @@ from meteragent import label_groups
 from meteragent.config import Settings, load, read
 from meteragent.config_check import check
 from meteragent.errors import ConfigError, NotFound
+from meteragent.loaded import Pollsters
 from tests.plugins import quotes
+from tests.plugins.test_catalog import distribute
 
 
 @pytest.fixture(autouse=True)
@@ -124,3 +126,42 @@ def test_a_plugin_is_known_whether_its_namespace_is_polled_or_not(conf: Path) ->
     labels = [each.label for each in label_groups.installed(settings(conf).conf)]
     assert {quotes.LABEL, "command:quote", "pollster:host.cpu", "pollster:exporter.prometheus"} <= {*labels}
     assert len(labels) == len(set(labels))
+
+
+def test_options_of_a_disabled_plugin_break_none_of_the_same_label(
+    conf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is enabled says what its options are, whichever of the two is found first."""
+    distribute(tmp_path / "first", "another", "[meteragent.poll.quotes]\nquote = another:Quote\n")
+    code = "from meteragent.plugins.option import Option\n"
+    code += "class Quote:\n options = (Option('longest', 'a', help='Text.'),)\n def get_samples(self): ...\n"
+    (tmp_path / "first" / "another.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path / "first"))
+    conf.write_text(
+        f"[plugins]\ndisable = {quotes.LABEL}@another\n[polling]\nnamespaces = quotes\n"
+        f"[{quotes.LABEL}]\nlongest = 20\n"
+    )
+
+    used = settings(conf)
+
+    assert used.options(quotes.LABEL)["longest"] == 20
+    loaded = [each for each in Pollsters(used).pollsters if each.distribution == "meteragent-quotes"]
+    assert [(each.state, each.reason) for each in loaded] == [("loaded", "")]
+    assert len(label_groups.installed(used.conf, [quotes.LABEL])) == 2
+
+
+def test_options_of_the_pollsters_in_further_namespaces_are_known(
+    conf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those are groups of the ancestor, which are no namespaces of ours."""
+    distribute(tmp_path / "theirs", "theirs", "[ceilometer.poll.theirs]\ncpu = theirs:CPU\n")
+    code = "from meteragent.plugins.option import Option\n"
+    code += "class CPU:\n options = (Option('depth', 1, help='How deep.'),)\n"
+    (tmp_path / "theirs" / "theirs.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path / "theirs"))
+    conf.write_text(
+        "[polling]\nextra_namespaces = ceilometer.poll.theirs\n"
+        "[pollster:ceilometer.poll.theirs.cpu]\ndepth = 7\n"
+    )
+
+    assert settings(conf).options("pollster:ceilometer.poll.theirs.cpu")["depth"] == 7

@@ -4,6 +4,7 @@ import os
 import warnings
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from meteragent.plugins.imported import Import
@@ -205,3 +206,76 @@ def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
     }
     assert "is a directory" in read_file(tmp_path / "folder.py").problem
     assert "no Python source" in read_file(tmp_path / "bytes.py").problem
+
+
+def test_the_options_of_a_provider_are_those_of_its_decorator() -> None:
+    """Written in it, by position or name, or as a name of the module."""
+    text = (
+        "DEPTH = [Option('depth', 3)]\n"
+        "@provides('db', DEPTH)\ndef db(): yield\n"
+        "@provides('queue', options=(Option('size', 4),))\ndef queue(): yield\n"
+    )
+    told = read(text, "a.py").told
+    assert told["db"] == Told(provides="db", options=(Option("depth", 3),))
+    assert told["queue"] == Told(provides="queue", options=(Option("size", 4),))
+
+
+def test_texts_that_are_no_unicode_are_written_as_escapes() -> None:
+    """So that they can be kept, and told to anybody."""
+    text = (
+        "class A:\n meters = ('m.\\ud800',)\n provides = '\\ud800'\n def get_samples(self): ...\n"
+        "PLUGINS = {'pollster:a': '\\udcff'}\nimport_module('\\ud800')\n"
+    )
+    found = read(text, "a.py")
+    assert found.told["A"] == Told(meters=("m.\\ud800",), provides="\\ud800")
+    assert found.plugins == {"pollster:a": "\\udcff"}
+    assert found.imports == [Import("\\ud800", line=6)]
+    assert read("PLUGINS = {'pollster:\\ud800': A}", "a.py").problem.endswith("is no <kind>:<name>")
+
+
+@pytest.mark.parametrize("option", ["Option('a', 1, minimum='x')", "Option('b', 'c', help=None)"])
+def test_an_option_that_cannot_be_kept_is_left_out(option: str) -> None:
+    """With the place; the others of the plugin are told."""
+    found = read(f"class A:\n options = (\n  {option},\n  Option('d', 1))\n", "a.py")
+    assert found.told["A"] == Told(options=(Option("d", 1),), partial=True)
+    (remark,) = found.remarks
+    assert remark.startswith("a.py:3: an option is left out: Expected `")
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(found), type=Module) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("PLUGINS = {'pollster:a': A}\nPLUGINS['pollster:b'] = A", 2),
+        ("PLUGINS = {}\nPLUGINS |= {'pollster:a': A}", 2),
+        ("PLUGINS = {'pollster:a': A}\nPLUGINS = {'pollster:b': A}", 1),
+        ("PLUGINS = {'pollster:a': A}\nfor name in 'bc':\n PLUGINS.update(make(name))", 3),
+    ],
+)
+def test_what_else_is_done_to_the_plugins_is_said_not_to_be_seen(text: str, line: int) -> None:
+    """With the line."""
+    told = "PLUGINS is used here, too; what is not written out in it is left out"
+    assert read(text, "a.py").remarks == (f"a.py:{line}: {told}",)
+
+
+def test_of_classes_with_one_label_the_first_is_the_plugin() -> None:
+    """And the other is said to be left out."""
+    text = "".join(f"class {name}:\n def get_samples(self): ...\n" for name in ("HTTPServer", "HttpServer"))
+    found = read(text, "a.py")
+    assert found.plugins == {"pollster:dropin.http_server": "HTTPServer"}
+    assert found.remarks == (
+        "a.py:3: HttpServer is left out: pollster:dropin.http_server is HTTPServer; PLUGINS may name both",
+    )
+
+
+def test_a_source_may_be_nested_deeper_than_python_recurses() -> None:
+    """As a text of many parts is, or a choice of many cases; what is too deep for Python is said to be."""
+    text = f"import a\nTEXT = {' + '.join(['1'] * 1100)}\nif TEXT: import b\n"
+    assert [each.module for each in read(text, "a.py").imports] == ["a", "b"]
+    assert read("-" * 50_000 + "1", "a.py").problem == "a.py: it is nested too deeply"
+
+
+def test_what_runs_where_no_type_is_checked_counts() -> None:
+    """Unlike what only a type checker sees."""
+    text = "if not TYPE_CHECKING:\n import a\nif typing.TYPE_CHECKING:\n import b\n"
+    assert [each.module for each in read(text, "a.py").imports] == ["a"]

@@ -9,10 +9,12 @@ import types
 from collections import Counter
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import pytest
 
 from meteragent.clock import SECOND
+from meteragent.plugins import trace
 from tests.plugins.dropped import agent, read, stored
 
 RELOADS = int(os.environ.get("METERAGENT_PLUGIN_RELOADS", "25"))
@@ -146,3 +148,41 @@ def test_former_modules_are_freed(tmp_path: Path) -> None:
             if isinstance(each, types.ModuleType) and each.__name__.startswith("dropin_changing")
         ]
         assert len(modules) == 1
+
+
+STORE = """
+from meteragent.storage.sqlite.driver import SQLiteDriver
+
+
+class Mine(SQLiteDriver):
+    written = {number}
+
+    def __init__(self, url, state_dir, clock, read_only=False):
+        super().__init__("sqlite:///m.sqlite", state_dir, read_only=read_only, clock=clock)
+
+
+PLUGINS = {{"storage:mine": Mine}}
+"""
+
+
+def test_a_store_is_read_with_the_code_that_was_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever its file holds meanwhile; a reload takes what it holds then."""
+    options = "[storage]\nconnection = mine:\n"
+    with agent(tmp_path, {"mine.py": STORE.format(number=1)}, options) as running:
+        file, read_by = tmp_path / "dropins" / "mine.py", []
+        monkeypatch.setattr(trace, "_began", 0.0)
+        for text in (STORE.format(number=2), "def broken(:"):
+            file.write_text(text)
+            reader: Any = running.make_reader()
+            read_by.append(reader.written)
+            reader.close()
+            assert "distributions" not in capsys.readouterr().err  # a question has nothing looked for
+        file.write_text(STORE.format(number=3))
+        running.reload(read(tmp_path))
+        reader = running.make_reader()
+        read_by.append(reader.written)
+        reader.close()
+
+    assert read_by == [1, 1, 3]

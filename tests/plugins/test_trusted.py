@@ -27,6 +27,20 @@ def test_what_others_may_write_is_not(tmp_path: Path, mode: int, who: str) -> No
     assert trusted.fault(file) == told
 
 
+def test_what_others_may_put_in_its_place_is_not(tmp_path: Path) -> None:
+    """Since the folder above is theirs to change; in one where only owners may, it is trusted."""
+    folder = tmp_path / "above" / "folder"
+    folder.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(folder)
+    folder.parent.chmod(0o777)
+    told = "anybody may write to it (mode 0777), and it is run as code; chmod go-w mends that"
+    faults = [trusted.fault(each) for each in (folder, tmp_path / "link")]
+    assert faults == [f"{folder.parent}: {told}"] * 2
+
+    folder.parent.chmod(0o1777)
+    assert trusted.fault(folder) == ""
+
+
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:
     """So are links in a circle."""
     (tmp_path / "round.py").symlink_to("round.py")

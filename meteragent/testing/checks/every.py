@@ -2,7 +2,7 @@
 
 from meteragent.errors import ConfigError, PluginError, PluginUnavailable
 from meteragent.plugins import option
-from meteragent.plugins.catalog import PROVIDER, TRAIT
+from meteragent.plugins.catalog import TRAIT
 from meteragent.testing.subject import Subject
 from meteragent.testing.verdict import Breach, Check, Undecided, check
 
@@ -50,7 +50,7 @@ def options(subject: Subject) -> None:
             mend='give each Option(…) a help="…", a full sentence; it is what config sample shows',
         )  # fmt: skip
     hidden = [each.name for each in declared if each not in told.options]
-    if hidden and subject.kind not in (PROVIDER, TRAIT):
+    if hidden and subject.kind != TRAIT:
         raise Breach(
             f"options that are not written out: {', '.join(hidden)}", place=subject.place(),
             mend="write options = (Option(…), …) in the class itself, with literal values: plugin show and "
