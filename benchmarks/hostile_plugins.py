@@ -225,6 +225,34 @@ class ForgesEnd:
         yield
 
 
+class Floods:
+    """Sends a frame that would become millions of objects."""
+
+    def get_samples(self):
+        many = b"\\xdd" + struct.pack(">I", 8000000) + b"\\x80" * 8000000
+        body = b"\\x94\\x01\\xa1k\\x81\\xa4name" + many + b"\\xa1t"
+        connection().sendall(struct.pack("<IB", len(body), 4) + body)
+        time.sleep(1000000)
+        yield
+
+
+class FloodsBlocks:
+    """Sends well-formed samples of its own call, whose metadata are hundreds of thousands of values."""
+
+    def get_samples(self):
+        frame = sys._getframe()
+        while "asked" not in frame.f_locals:
+            frame = frame.f_back
+        text = b'{"a":[' + b"{}," * 300000 + b"{}]}"
+        metadata = b"\\x91\\xc6" + struct.pack(">I", len(text)) + text
+        fields = b"\\x99\\xa1m\\xa5gauge\\xa1u\\x01\\xc0\\xc0\\xa1r\\xc0" + metadata
+        body = b"\\x92" + bytes([frame.f_locals["asked"].call]) + b"\\x91" + fields
+        way = connection()
+        while True:
+            way.sendall(struct.pack("<IB", len(body), 3) + body)
+        yield
+
+
 class HostileObjects:
     def get_samples(self):
         class Odd:
@@ -272,6 +300,8 @@ REASONS = {
     "SleepsForever": "not finished",
     "Forger": "its process sent a frame of 1073741824 bytes",
     "ForgesEnd": "its process sent",
+    "Floods": "its process sent a frame of 8000017 bytes",
+    "FloodsBlocks": "its process sent metadata in no canonical form",
     "HostileObjects": "its process exited with status 7",
     "Spins": "failing: ",
 }

@@ -72,6 +72,15 @@ def polling_sources(settings: Settings) -> list[PollingSource]:
     return merged(sources)
 
 
+def quiet_sources(settings: Settings) -> list[PollingSource]:
+    """The same without a word about it; none where it cannot be used, which is told elsewhere."""
+    try:
+        text, file = settings.document(settings.conf.polling.cfg_file, DEFAULT_POLLING)
+        return merged(parse_polling(text, file)[0])
+    except ConfigError:
+        return []
+
+
 def make_source(
     settings: Settings,
     clock: Clock,

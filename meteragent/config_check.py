@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from meteragent import config, label_groups
-from meteragent.assembly import make_driver, target_faults
+from meteragent.assembly import make_driver, quiet_sources, target_faults
 from meteragent.bus import TLS, check_url
 from meteragent.clock import Clock
 from meteragent.config import Settings
@@ -67,8 +67,9 @@ def check(
 
 def _plugins(settings: Settings, verdict: Verdict) -> Pollsters:
     """What is loaded; without middleware where that cannot be as the options say."""
+    sources = quiet_sources(settings)
     try:
-        return Pollsters(settings)
+        return Pollsters(settings, sources=sources)
     except ConfigError as error:
         verdict.faults.append(error)
         settings.conf.set_override("middleware", [], "plugins")

@@ -37,11 +37,16 @@ class Pollsters:
     """What is loaded of pollsters and discoveries, and why others are not."""
 
     def __init__(
-        self, settings: Settings, before: "Pollsters | None" = None, figures: Figures = list
+        self,
+        settings: Settings,
+        before: "Pollsters | None" = None,
+        figures: Figures = list,
+        sources: Sequence[PollingSource] = (),
     ) -> None:
         """
         :param before: those in use; what is loaded stays, unless an option of the plugin has changed
         :param figures: gives what a running agent tells about itself; without one there are none
+        :param sources: those that poll; what all of them isolate is not even loaded in this process
         """
         conf = settings.conf
         self._made: dict[Found, Plugin] = {}
@@ -54,6 +59,7 @@ class Pollsters:
             self._found = {kind: catalog.find(kind, self.choice) for kind in catalog.GROUPS}
             self._broken = catalog.broken(self.choice)
             self._warn()
+            self.choice = msgspec.structs.replace(self.choice, apart=self._isolated(sources))
             kept = self._kept(before)
             self.layers = self._layers(kept, before)
             refused.callback(self.close, before)
@@ -65,7 +71,7 @@ class Pollsters:
     def close(self, after: "Pollsters | None" = None) -> None:
         """Close the middleware and end the processes of plugins, but for what goes on with others."""
         self.layers.close(None if after is None else after.layers)
-        if self.choice.isolate:
+        if self.choice.isolating:
             from meteragent.plugins.confined.stand_in import end  # only where there may be one
 
             kept = [] if after is None else [id(each.object) for each in after._made.values()]
@@ -118,7 +124,7 @@ class Pollsters:
         apart = {
             name: pollster
             for name, pollster in matching(source, self.loaded).items()
-            if source.entry_for(selectors(name, pollster)).isolation
+            if source.entry_for(selectors(name, pollster)).isolation and not self.choice.isolates(found[name])
         }
         if not apart:
             return self.loaded
@@ -159,6 +165,21 @@ class Pollsters:
         """Forget the modules of drop-ins that are no longer there; once nothing else is in use."""
         found = itertools.chain(self._made, *self._found.values())
         dropin.let_go(making.private_name(each) for each in found if each.file)
+
+    def _isolated(self, sources: Sequence[PollingSource]) -> frozenset[str]:
+        """Labels of the pollsters that every source that selects them isolates, as far as can be told.
+
+        :raises ConfigError: when none can be isolated
+        """
+        first = next((each for each in sources if any(entry.isolation for entry in each.parts)), None)
+        if first is None:
+            return frozenset()
+        try:
+            isolation.terms(self._settings.conf)
+        except ConfigError as error:
+            raise ConfigError(f"polling source {first.name}: isolation: {error}") from None
+        found = [each for each in self._found[catalog.POLLSTER] if not each.ancestral]
+        return frozenset(each.label for each in found if _isolated(each, sources))
 
     def _layers(self, kept: dict[Found, Plugin], before: "Pollsters | None") -> stack.Loaded:
         """What is around callbacks.
@@ -303,6 +324,15 @@ class Pollsters:
                 LOG.warning("%s", settings.error("plugins", "directories", told))
             else:
                 LOG.warning("%s; not used", each.reason)
+
+
+def _isolated(found: Found, sources: Sequence[PollingSource]) -> bool:
+    """Whether all sources that select it isolate it; all have to where it cannot be told what it yields."""
+    meters = found.told.meters
+    if not meters:
+        return all(entry.isolation for each in sources for entry in each.parts)
+    selecting = [each for each in sources if any(map(each.supports, meters))]
+    return bool(selecting) and all(each.entry_for(meters).isolation for each in selecting)
 
 
 def _going_on(before: Plugin, reason: str) -> Plugin:

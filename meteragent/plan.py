@@ -82,11 +82,12 @@ def make_plan(settings: Settings, clock: Clock, figures: Figures = list, before:
         _refuse_restart(before.settings, settings)
         importlib.invalidate_caches()  # else what was installed meanwhile could be listed and not imported
     with still():
-        plugins = Pollsters(settings, None if before is None else before.plugins, figures)
+        sources = polling_sources(settings)
+        plugins = Pollsters(settings, None if before is None else before.plugins, figures, sources)
         try:
             if before is not None and before.listening is not None:
                 _refuse_loss(before.plugins, plugins)
-            return _made(settings, clock, plugins)
+            return _made(settings, clock, plugins, sources)
         except BaseException:
             plugins.close(None if before is None else before.plugins)
             raise
@@ -101,8 +102,8 @@ def _refuse_loss(before: Pollsters, after: Pollsters) -> None:
         raise ConfigError(f"{reason}; {one.label} in it is in use, so nothing was reloaded")
 
 
-def _made(settings: Settings, clock: Clock, plugins: Pollsters) -> Plan:
-    sources = {str(definition.name): definition for definition in polling_sources(settings)}
+def _made(settings: Settings, clock: Clock, plugins: Pollsters, definitions: Iterable[PollingSource]) -> Plan:
+    sources = {str(definition.name): definition for definition in definitions}
     for definition in sources.values():
         make_source(settings, clock, plugins, definition, _accept).poller.close()
         warn_of_source(plugins, definition)

@@ -83,9 +83,10 @@ class PluginList(Lister):
         from meteragent.control.plugin_states import of_agent, states
 
         if load:
+            from meteragent.assembly import quiet_sources
             from meteragent.loaded import Pollsters
 
-            with closing(Pollsters(settings)) as here:
+            with closing(Pollsters(settings, sources=quiet_sources(settings))) as here:
                 return states(here.plugins)
         try:
             return of_agent(settings.state_dir)

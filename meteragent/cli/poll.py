@@ -44,7 +44,7 @@ class Poll(Lister):
         sources = _chosen(polling_sources(settings), parsed_args.source)
         collected = Collected()
         with self._told_below():
-            plugins = Pollsters(settings)
+            plugins = Pollsters(settings, sources=sources)
             self._poll(settings, sources, plugins, parsed_args.meter, collected)
         self._problems = list(_problems(plugins, collected))
         self.code = 1 if self._problems else 0

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from meteragent.assembly import polling_sources
+from meteragent.assembly import polling_sources, quiet_sources
 from meteragent.clock import SECOND, iso
 from meteragent.config_check import check
 from meteragent.control.reading import reader
@@ -26,7 +26,7 @@ def configuration(installation: Installation) -> Iterator[Finding]:
 
 def plugins(installation: Installation) -> Iterator[Finding]:
     """Whether every plugin can be loaded."""
-    used = Pollsters(installation.settings)
+    used = Pollsters(installation.settings, sources=quiet_sources(installation.settings))
     found = used.plugins
     used.close()
     for plugin in found:

@@ -87,6 +87,8 @@ class Choice(msgspec.Struct, frozen=True):
     isolate: tuple[str, ...] = ()
     forbidden: Mapping[str, str] = msgspec.field(default_factory=lambda: import_policy.FORBIDDEN)
     """Modules that drop-ins may not import, with the reason; without one it is allowed."""
+    apart: frozenset[str] = frozenset()
+    """Labels of pollsters that polling sources have run in processes of their own, and nobody else polls."""
 
     @classmethod
     def of(cls, conf: Any) -> "Choice":
@@ -111,7 +113,13 @@ class Choice(msgspec.Struct, frozen=True):
     def isolates(self, plugin: Named) -> bool:
         """Whether a plugin is to run in a process of its own, also where it cannot and is not to be used."""
         own = plugin.label.startswith(tuple(f"{kind}:" for kind in CONFINED))
-        return bool(_matching(plugin, (each for each in self.isolate if own or each != ALL)))
+        patterns = (each for each in self.isolate if own or each != ALL)
+        return plugin.label in self.apart or bool(_matching(plugin, patterns))
+
+    @property
+    def isolating(self) -> bool:
+        """Whether any plugin may run in a process of its own."""
+        return bool(self.isolate or self.apart)
 
     def unmatched(self, plugins: Iterable[Named]) -> list[tuple[str, str]]:
         """The patterns that match none of the plugins, each with the option it stands in."""

@@ -52,6 +52,11 @@ class PollingSource(msgspec.Struct, frozen=True):
             return any(entry.supports(meter) for entry in self.entries)
         return self.meters.supports(meter)
 
+    @property
+    def parts(self) -> "tuple[PollingSource, ...]":
+        """The entries that it was merged of, or itself."""
+        return self.entries or (self,)
+
     def entry_for(self, meters: Iterable[str]) -> "PollingSource":
         """The entry whose resources and discovery hold for a pollster that yields these meters.
 

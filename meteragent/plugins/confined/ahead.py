@@ -9,8 +9,8 @@ from meteragent.errors import PluginError
 from meteragent.plugins.confined.process import Process
 from meteragent.plugins.confined.terms import Order
 
-AT_ONCE = 2 * (os.cpu_count() or 1)
-"""Processes that are starting at once."""
+AT_ONCE = 4 * (os.cpu_count() or 1)
+"""Processes that are starting at once; each has its time from then on, so those that hang do so together."""
 
 
 class Ahead:
@@ -39,13 +39,13 @@ class Ahead:
         """
         process = self._started.pop(order.label, None)
         self._go_on()
-        return process or Process(order)
+        return process or Process(order).load()
 
     def _go_on(self) -> None:
         while self._orders and len(self._started) < AT_ONCE:
             order = self._orders.popleft()
             with contextlib.suppress(PluginError):  # told by who is to take it
-                self._started[order.label] = Process(order)
+                self._started[order.label] = Process(order).load()
 
 
 AHEAD = Ahead()

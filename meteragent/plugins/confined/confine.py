@@ -6,7 +6,7 @@ import resource
 from collections.abc import Iterable
 
 from meteragent.plugins.confined import kernel, landlock, room, seccomp
-from meteragent.plugins.confined.terms import Order, Terms
+from meteragent.plugins.confined.terms import KEPT, Order, Terms
 
 KINDNESS = 10
 """How much others go first, see nice(2)."""
@@ -14,6 +14,8 @@ _ONLY = 3
 """The first descriptor behind input and output."""
 _SHARED = 16
 """Times as many processes where the limit is that of all processes of the user."""
+_SIGNALS = 6
+"""The first version of Landlock that keeps processes from ending others."""
 _SYSTEM = (
     "/usr", "/lib", "/lib32", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/localtime", "/etc/timezone",
     "/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/alternatives",
@@ -102,20 +104,33 @@ def map_user(uid: int, gid: int) -> None:
             file.write(text)
 
 
-def be_blind(terms: Terms, reading: Iterable[str], scratch: str, *, alone: bool) -> list[str]:
+def without_namespaces(reason: str) -> list[str]:
+    """What guards are lost where there are none."""
+    lacking = [
+        f"no namespaces: {reason}; what it leaves behind is looked for",
+        "its threads go on between polls",
+    ]
+    if landlock.version() < _SIGNALS:
+        lacking.append(f"Landlock {landlock.version()} knows no signals; it may end what is its user's")
+    return lacking
+
+
+def be_blind(terms: Terms, reading: Iterable[str], scratch: str) -> list[str]:
     """See and reach only what is granted; what could not be had.
 
-    :param alone: whether all that it sees of processes are its own
+    :param scratch: the folder of its own, in a view of its own; else empty
     """
     lacking = []
-    reads = [*reading, *(("/proc",) if alone else ())]
-    writes = [*terms.write_paths, scratch, *room.DEVICES]
+    reads = [*reading, *(("/proc",) if scratch else ())]
+    writes = [*terms.write_paths, *((scratch,) if scratch else ()), *room.DEVICES]
     if landlock.version():
         landlock.restrict(reads, writes, network=terms.network)
         if landlock.version() < 4 and not terms.network:
             lacking.append(f"Landlock {landlock.version()} knows no network")
     else:
         lacking.append("no Landlock in this kernel")
+        if not scratch:
+            lacking.append("it reads what its user may, and writes there without limit")
     if not seccomp.known():
         lacking.append(f"the system calls of {os.uname().machine} are not known")
         return lacking
@@ -127,9 +142,9 @@ def be_blind(terms: Terms, reading: Iterable[str], scratch: str, *, alone: bool)
 
 
 def exposed(hidden: Iterable[str], reading: Iterable[str]) -> list[str]:
-    """What is to be hidden and lies below a path that is granted, where there is no view without it."""
+    """What is lost without a view of its own: its folder, and what is to be hidden and lies below a grant."""
     granted = [os.path.realpath(path) for path in reading]
-    return [
+    return ["no folder of its own to write into"] + [
         f"{path} lies below a folder that it may read"
         for path in map(os.path.realpath, hidden)
         if any(os.path.commonpath((path, each)) == each for each in granted)
@@ -138,7 +153,7 @@ def exposed(hidden: Iterable[str], reading: Iterable[str]) -> list[str]:
 
 def environment(scratch: str) -> None:
     """Leave nothing in the environment but what any program needs."""
-    kept = {name: os.environ[name] for name in ("TZ", "LD_LIBRARY_PATH") if name in os.environ}
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     os.environ.clear()
     os.environ.update(kept)
     os.environ |= {"PATH": "/usr/bin:/bin", "HOME": scratch, "TMPDIR": scratch, "LANG": "C.UTF-8"}

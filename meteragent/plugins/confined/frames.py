@@ -2,21 +2,23 @@
 
 import socket
 import struct
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from meteragent.plugins.confined.terms import Order
-from meteragent.sample import Sample
+from meteragent.sample import NO_METADATA, Metadata, Sample
 
 HEAD = struct.Struct("<IB")
 """Length of what follows, and which of KINDS it is."""
-LARGEST = 8 << 20
-"""Bytes of one frame."""
 RUN, STOP = b"r", b"s"
 """What the first process of a namespace is told: between calls, nothing in it runs."""
 BLOCK, BLOCK_BYTES = 1000, 1 << 20
 """Samples, and bytes of metadata, after which those yielded are sent."""
+LARGEST_STATE = 64 << 10
+"""Bytes that a state may have as JSON."""
+FIELDS = Sample.__struct_fields__[:-1]
+"""Of a sample, as far as a pollster gives them."""
 
 
 class Guards(msgspec.Struct, frozen=True, array_like=True):
@@ -45,11 +47,28 @@ class Ask(msgspec.Struct, frozen=True, array_like=True):
     """JSON, empty where none is kept."""
 
 
+class Whole(Sample, frozen=True, gc=False, array_like=True):
+    """A sample whose metadata is canonical JSON, so that reading it makes no objects of what it holds."""
+
+    resource_metadata: Metadata = NO_METADATA
+
+
 class Samples(msgspec.Struct, frozen=True, array_like=True):
-    """Some that a call yielded; metadata as canonical JSON."""
+    """Some that a call yielded."""
 
     call: int
-    samples: list[Sample]
+    samples: Annotated[list[Whole], msgspec.Meta(max_length=BLOCK)]
+
+
+class Value(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A field of something that a call yielded and that is no good sample."""
+
+    said: str
+    """How: ``plain``, ``int``, ``text``, ``json``, ``abridged``, ``unsayable``, ``raises`` or ``object``."""
+    value: bool | int | float | bytes | None = None
+    text: str = ""
+    kind: str = ""
+    """Name of the type of an object."""
 
 
 class Odd(msgspec.Struct, frozen=True, array_like=True):
@@ -58,7 +77,7 @@ class Odd(msgspec.Struct, frozen=True, array_like=True):
     call: int
     kind: str
     """Name of its type."""
-    fields: dict[str, Any]
+    fields: Annotated[dict[str, Value], msgspec.Meta(max_length=len(FIELDS))]
     text: str
 
 
@@ -76,8 +95,8 @@ class Fault(msgspec.Struct, frozen=True, array_like=True):
     text: str
     what: str = "raised"
     """Also ``unavailable``, ``plugin`` (does not keep its contract) or ``permanent``."""
-    resources: list[Any] = []
-    """Those that it is permanent for."""
+    resources: list[int] = []
+    """Those that it is permanent for, by their places among those asked for; ``~place`` is the id of one."""
 
 
 class End(msgspec.Struct, frozen=True, array_like=True):
@@ -92,6 +111,11 @@ class End(msgspec.Struct, frozen=True, array_like=True):
 KINDS: tuple[type[msgspec.Struct], ...] = (Guards, Hello, Ask, Samples, Odd, Line, End)
 _numbers = {kind: number for number, kind in enumerate(KINDS)}
 _decoders = [msgspec.msgpack.Decoder(kind) for kind in KINDS]
+LARGEST: dict[type[msgspec.Struct], int] = {
+    Guards: 64 << 10, Hello: 512 << 10, Ask: 8 << 20, Samples: 2 * BLOCK_BYTES, Odd: 512 << 10,
+    Line: 64 << 10, End: 512 << 10,
+}  # fmt: skip
+"""Bytes of one frame: while the agent reads it, nothing else in it runs."""
 _encoder = msgspec.msgpack.Encoder()
 order = msgspec.msgpack.Decoder(Order).decode
 """What a process is started with, from its bytes."""
@@ -107,22 +131,23 @@ def encode(frame: msgspec.Struct) -> bytes:
     :raises TypeError: when there is something in it that cannot cross
     :raises ValueError: as well, or when it is too large
     """
-    body = _encoder.encode(frame)
-    if len(body) > LARGEST:
-        raise ValueError(f"{len(body)} bytes, at most {LARGEST} can be sent at once")
+    body, most = _encoder.encode(frame), LARGEST[type(frame)]
+    if len(body) > most:
+        raise ValueError(f"{len(body)} bytes, at most {most} can be sent at once")
     return HEAD.pack(len(body), _numbers[type(frame)]) + body
 
 
 def head(data: bytes | bytearray) -> tuple[int, int]:
-    """Length and kind of the frame that begins so.
+    """Length and kind of the frame of a process that begins so.
 
     :raises Malformed: when it cannot be one
     """
     length, kind = HEAD.unpack_from(data)
-    if length > LARGEST:
-        raise Malformed(f"a frame of {length} bytes, at most {LARGEST} are taken")
-    if kind >= len(KINDS):
+    if kind >= len(KINDS) or KINDS[kind] is Ask:
         raise Malformed(f"a frame of kind {kind}, which is unknown")
+    most = LARGEST[KINDS[kind]]
+    if length > most:
+        raise Malformed(f"a frame of {length} bytes, at most {most} are taken")
     return length, kind
 
 
@@ -138,14 +163,14 @@ def decode(kind: int, body: bytes | memoryview) -> Any:
 
 
 def receive(connection: socket.socket) -> Any:
-    """The next frame, waited for; None when there comes no more.
+    """The next frame of the agent, waited for; None when there comes no more.
 
     :raises Malformed: when it is none
     """
     begin = exactly(connection, HEAD.size)
     if len(begin) < HEAD.size:
         return None
-    length, kind = head(begin)
+    length, kind = HEAD.unpack(begin)
     body = exactly(connection, length)
     return decode(kind, body) if len(body) == length else None
 

@@ -20,6 +20,7 @@ from typing import NoReturn
 
 sys.path += [path for path in sys.argv[4:] if path not in sys.path]
 
+import meteragent
 from meteragent.plugins.confined import confine, family, frames, kernel, room, worker
 from meteragent.plugins.confined.terms import Order
 
@@ -34,26 +35,22 @@ class Keeper:
         self._life, self._way, self._order = life, way, order
         self._lacking: list[str] = []
         self._own_users = False
+        self._parent = os.getpid()
+        """The process whose end is that of the next one."""
 
     def keep(self) -> int:
         """Start it, and wait for its end or that of the agent; how it ended, as wait(2) has it."""
         alone = self._separate()
-        told, tell = os.pipe()
         if not alone:
             kernel.prctl(kernel.CHILD_SUBREAPER, 1)
         child = os.fork()
         if not child:
             kernel.prctl(kernel.PDEATHSIG, signal.SIGKILL)
-            os.close(told)
-            self._first(tell) if alone else self._plugin(self._folder(tell))
-        os.close(tell)
+            self._first() if alone else self._plugin("")
         self._way.close()
         status = self._watch(child)
         if not alone:
             family.end_children()
-        folder = os.read(told, 4096).decode()
-        if folder:
-            remove(folder)
         return status
 
     def _separate(self) -> bool:
@@ -63,7 +60,7 @@ class Keeper:
                 _try(self._leave)  # where users may be separate and not be mapped, there would be no way back
             self._leave()
         except OSError as error:
-            self._lacking.append(f"no namespaces: {error.strerror}; what it leaves behind is looked for")
+            self._lacking += confine.without_namespaces(str(error.strerror))
             return False
         self._own_users = self._order.terms.uid is None
         return True
@@ -91,7 +88,7 @@ class Keeper:
         os.close(process)
         return os.waitpid(child, 0)[1]
 
-    def _first(self, tell: int) -> NoReturn:
+    def _first(self) -> NoReturn:
         """Be the first process of its namespace: nothing in it outlives this one."""
         try:
             place = room.Room(self._reading(), self._order.terms.write_paths, self._order.hidden)
@@ -100,9 +97,10 @@ class Keeper:
                 place.enter()
             except OSError as error:
                 self._lacking.append(f"no view of files of its own: {error.strerror}")
-                scratch = self._folder(tell)
+                scratch = ""
             else:
                 self._lacking += place.furnish(self._order.terms.disk, *self._owner())
+            self._parent = os.getpid()
             child = os.fork()
             if not child:
                 self._plugin(scratch)
@@ -136,45 +134,41 @@ class Keeper:
         uid, gid = self._order.terms.uid, self._order.terms.gid
         return os.getuid() if uid is None else uid, os.getgid() if gid is None else gid
 
-    def _folder(self, tell: int) -> str:
-        """A folder of its own among others, to be removed at the end."""
-        path = f"/tmp/meteragent-plugin-{os.urandom(8).hex()}"
-        os.mkdir(path, 0o700)
-        os.write(tell, path.encode())
-        os.chown(path, *self._owner())
-        return path
-
     def _plugin(self, scratch: str) -> NoReturn:
-        """Confine this process, then load the plugin and serve the agent."""
+        """Confine this process, then load the plugin and serve the agent.
+
+        :param scratch: the folder of its own; none without a view of its own, as nothing would limit it there
+        """
         order = self._order
         try:
-            kernel.prctl(kernel.PDEATHSIG, signal.SIGKILL)
             self._way = socket.socket(fileno=confine.close_all_but(self._way.detach()))
             way = worker.Connection(self._way)
             reading = self._reading()
             self._lacking += confine.be_nobody(order.terms, own_namespace=self._own_users)
+            self._follow()
             os.nice(confine.KINDNESS)
             os.umask(0o077)
-            os.chdir(scratch)
-            confine.environment(scratch)
+            os.chdir(scratch or "/")
+            confine.environment(scratch or "/")
             confine.limit(order)
-            alone = scratch == room.SCRATCH
-            self._lacking += [] if alone else confine.exposed(order.hidden, reading)
-            self._lacking += confine.be_blind(order.terms, reading, scratch, alone=alone)
+            self._lacking += [] if scratch else confine.exposed(order.hidden, reading)
+            self._lacking += confine.be_blind(order.terms, reading, scratch)
             way.send(frames.Guards(self._lacking))
             worker.run(way, order)
         except BaseException as error:  # boundary: nothing of this may go on in another process
             self._give_up(error)
         os._exit(0)
 
+    def _follow(self) -> None:
+        """End with the one before, also if that was quicker; who becomes another user has to ask again."""
+        kernel.prctl(kernel.PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != self._parent:
+            os._exit(1)
+
     def _reading(self) -> list[str]:
-        order = self._order
-        here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-        ours = os.path.join(here, "meteragent")
-        given = [path for path in (*order.paths, *sys.path, sys.prefix, sys.base_prefix, ours) if path]
-        if order.file:
-            given.append(order.file)
-        given = [path for path in given if os.path.isabs(path) and path != "/"]
+        order, ours = self._order, os.path.dirname(os.path.abspath(meteragent.__file__))
+        given = [path for path in (*sys.path, sys.prefix, sys.base_prefix) if path not in order.wide]
+        given = [path for path in (*given, ours, order.file) if os.path.isabs(path) and path != "/"]
         return [*confine.system_paths(order.terms), *given, *order.terms.read_paths]
 
     def _give_up(self, error: BaseException) -> NoReturn:
@@ -212,19 +206,11 @@ def _orphan(child: int) -> bool:
     return True
 
 
-def remove(folder: str) -> None:
-    """Remove a folder with all that a plugin has left in it."""
-    import shutil  # hardly ever needed
-
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 def main() -> None:
     """Read the order, and keep it."""
     life, way = (socket.socket(fileno=int(number)) for number in sys.argv[1:3])
     size = int.from_bytes(frames.exactly(life, 4), "little")
     order = frames.order(frames.exactly(life, size))
-    sys.path += [path for path in order.paths if path not in sys.path]
     say(life, Keeper(life, way, order).keep())
 
 

@@ -63,6 +63,12 @@ OPTS = [
         max=600.0,
         help="Seconds in which such a process is to be started and its plugin loaded.",
     ),
+    cfg.ListOpt(
+        "discoveries",
+        default=["local_host", "static"],
+        help="Names of the discoveries that such a plugin may have the agent run, as its default_discovery; "
+        "a polling source may name any.",
+    ),
 ]
 """Options of the group ``isolation``."""
 
@@ -80,7 +86,7 @@ def terms(conf: Any) -> Terms:
     uid, gid = _user(told.user)
     return Terms(
         uid, gid, told.memory, told.processes, told.open_files, told.disk, told.network,
-        tuple(told.read_paths), tuple(told.write_paths), told.start_timeout,
+        tuple(told.read_paths), tuple(told.write_paths), told.start_timeout, tuple(told.discoveries),
     )  # fmt: skip
 
 

@@ -2,11 +2,12 @@
 
 import contextlib
 import inspect
+import itertools
 import logging
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -25,7 +26,6 @@ MOST_METERS = 10_000
 """Meters that a pollster may have."""
 LINES, MOST_LINES = 100, 10_000
 """Lines of a call that are logged, and that are taken at all."""
-_written = msgspec.json.Encoder(order="sorted").encode
 _ASKED = ("resources", "at", "state")
 """Arguments that go to the process with each call."""
 
@@ -49,8 +49,9 @@ class StandIn:
         self._order = order
         self._idle: deque[Process] = deque()
         self._fresh: deque[Process] = deque([] if started is None else [started])
-        """Those that were started in the place of others, and have not said yet that they are ready."""
+        """Those that were started in the place of others; nothing of the plugin runs in them yet."""
         self._closed = False
+        self._numbers = itertools.count(1)
         self._failures = 0
         self._again, self._last = 0.0, ""
         self._log = logging.getLogger(f"meteragent.pollster.{order.label.rpartition('.')[2]}")
@@ -60,28 +61,45 @@ class StandIn:
         if hello is None:
             process, hello = self._started()
             self._rest(process)
+            self._allow(hello.default_discovery)
         self.meters: Sequence[str] | None = hello.meters
-        self.lacking: Mapping[str, str] = {name: one_line(why) for name, why in hello.lacking.items()}
+        self.lacking: Mapping[str, str] = {name: flat(why) for name, why in hello.lacking.items()}
         self.default_discovery: str | None = hello.default_discovery
         self.get_samples = _Asking(self._poll, [name for name in _ASKED if name in hello.names])
 
     def close(self) -> None:
-        """End all processes that are not busy; those that are end with their calls."""
+        """End all processes, and wait a moment for it."""
+        self.end()
+        settle(FAREWELL)
+
+    def end(self) -> None:
+        """Have all processes ended that are not busy; those that are end with their calls."""
         self._closed = True
         _end(self._idle, self._fresh)
-        settle(FAREWELL)
+
+    def _allow(self, discovery: str | None) -> None:
+        """See that it may name a discovery, which runs in the agent.
+
+        :raises PluginError: when it may not
+        """
+        allowed = self._order.terms.discoveries
+        if discovery and discovery.partition(":")[0] not in allowed:
+            self.end()
+            named = flat(repr(discovery[:60]))
+            raise PluginError(
+                f"default_discovery: {named} is none of [isolation] discoveries: {', '.join(allowed)}"
+            )
 
     def _poll(self, values: Mapping[str, Any]) -> Iterator[Any]:
         """Ask for samples, and give them on as they come."""
-        state = values.get("state")
-        kept = b"" if state is None else msgspec.json.encode(state)
+        resources, state = values.get("resources", []), values.get("state")
+        number = next(self._numbers)
+        asked = _asked(number, resources, values.get("at", 0), state)
         process = self._process()
-        process.calls += 1
         end = None
         try:
-            asked = frames.Ask(process.calls, values.get("resources", []), values.get("at", 0), kept)
-            self._send(process, asked)
-            end = yield from self._answers(process, asked.call)
+            process.send(asked)
+            end = yield from self._answers(process, number)
         except Ended as error:
             self._note(str(error))
             raise PluginError(str(error)) from None
@@ -101,13 +119,7 @@ class StandIn:
                 yielded.become(state, b"" if end is None else end.state)
         self._failures = 0
         if end.fault is not None:
-            raise raised(end.fault, asked.resources)
-
-    def _send(self, process: Process, asked: frames.Ask) -> None:
-        try:
-            process.send(asked)
-        except (TypeError, ValueError) as error:
-            raise Ended(f"its resources cannot go to its process: {error}") from None
+            raise raised(end.fault, resources)
 
     def _answers(self, process: Process, number: int) -> Generator[Any, None, frames.End]:
         """What comes of a call; returns its end."""
@@ -133,7 +145,7 @@ class StandIn:
         if count > MOST_LINES:
             raise Ended("its process logs without end")
         if count < LINES:
-            self._log.log(min(max(line.level, 0), logging.CRITICAL), "%s", one_line(line.text))
+            self._log.log(min(max(line.level, 0), logging.CRITICAL), "%s", flat(line.text))
         elif count == LINES:
             self._log.warning("further lines of this call are let go")
 
@@ -164,7 +176,7 @@ class StandIn:
         settle()
 
     def _replace(self, process: Process) -> None:
-        """End a process, and start another one for the next call."""
+        """End a process, and start another one, which loads the plugin when it is called."""
         process.close()
         if not self._closed and self._again <= time.monotonic():
             with contextlib.suppress(PluginError):  # the next call tells that
@@ -184,7 +196,7 @@ class StandIn:
             process = Process(self._order)
         whole = False
         try:
-            hello = self._greeted(process)
+            hello = self._greeted(process.load())
             whole = True
         except Ended as error:
             raise PluginError(str(error)) from None
@@ -197,11 +209,11 @@ class StandIn:
         return process, hello
 
     def _greeted(self, process: Process) -> frames.Hello:
-        lines, until = 0, time.monotonic() + self._order.terms.start_timeout
+        lines, first, until = 0, True, process.began + self._order.terms.start_timeout
         while True:
-            frame = process.receive(max(until - time.monotonic(), 0.0))
-            if isinstance(frame, frames.Guards):
-                self.unguarded = [one_line(each) for each in frame.lacking]
+            frame = process.receive(until - time.monotonic())
+            if isinstance(frame, frames.Guards) and first:  # later, foreign code may say so
+                self.unguarded = [flat(each) for each in frame.lacking]
             elif isinstance(frame, frames.Line):
                 lines += 1
                 self._tell(frame, lines)
@@ -213,6 +225,7 @@ class StandIn:
                 raise raised(frame.fault)
             else:
                 raise Ended(f"its process sent {type(frame).__name__} where none was expected")
+            first = False
 
 
 class _Asking:
@@ -228,12 +241,24 @@ class _Asking:
         return self._ask(values)
 
 
+def _asked(number: int, resources: list[Any], at: int, state: dict[str, Any] | None) -> bytes:
+    """A call as it goes to a process.
+
+    :raises PluginError: when it cannot, which is no fault of the process
+    """
+    try:
+        kept = b"" if state is None else msgspec.json.encode(state)
+        return frames.encode(frames.Ask(number, resources, at, kept))
+    except Exception as error:  # boundary: resources may be a discovery's own objects
+        raise PluginError(f"its resources cannot go to its process: {error}") from None
+
+
 def raised(fault: frames.Fault, asked: Sequence[Any] = ()) -> Exception:
     """What a plugin raised in its process, by its own name.
 
     :param asked: the resources of the call, of which alone it can be permanent
     """
-    text = one_line(fault.text)
+    text = flat(fault.text)
     if fault.what == "unavailable":
         return PluginUnavailable(text)
     if fault.what == "plugin":
@@ -241,20 +266,22 @@ def raised(fault: frames.Fault, asked: Sequence[Any] = ()) -> Exception:
     name = fault.kind[:60] if fault.kind.isidentifier() else "Exception"
     if fault.what == "permanent":
         kind = type(name, (PollsterPermanentError,), {"__str__": lambda _: text})
-        permanent: Exception = kind(_among(fault.resources, asked))
+        permanent: Exception = kind(_at(fault.resources, asked))
         return permanent
     error: Exception = type(name, (Exception,), {})(text)
     return error
 
 
-def _among(resources: Sequence[Any], asked: Sequence[Any]) -> list[Any]:
-    """Those that were asked for, by themselves or by their ids; the agent remembers no others."""
-    ids = [each["id"] for each in asked if isinstance(each, Mapping) and "id" in each]
-    known = {_written(each) for each in (*asked, *ids)}
-    return [each for each in resources if _written(each) in known]
+def _at(places: Iterable[int], asked: Sequence[Any]) -> list[Any]:
+    """The resources, or ids of them, at these places; the agent remembers no others than it asked for."""
+    found = []
+    for place in dict.fromkeys(places):
+        with contextlib.suppress(LookupError, TypeError):  # which only a forger sends
+            found.append(asked[place] if place >= 0 else asked[~place]["id"])
+    return found
 
 
-def one_line(text: str) -> str:
+def flat(text: str) -> str:
     """A text from a process, in one line and not too long."""
     return shortened(valid(" ".join(text[:10_000].split())))
 

@@ -16,7 +16,7 @@ import msgspec
 from meteragent.errors import PluginError
 from meteragent.plugins.confined import frames
 from meteragent.plugins.confined.frames import Malformed
-from meteragent.plugins.confined.terms import Order
+from meteragent.plugins.confined.terms import KEPT, Order
 
 _LAUNCH = str(Path(__file__).with_name("launch.py"))
 _SLICE = 0.1
@@ -26,7 +26,6 @@ _PATIENCE = 0.3
 _GRACE = 5.0
 """Seconds in which a keeper ends all that it keeps, until it is killed itself."""
 _PIECE = 1 << 18
-_KEPT = ("PATH", "TZ", "LD_LIBRARY_PATH")
 
 
 class Ended(Exception):
@@ -36,8 +35,9 @@ class Ended(Exception):
 class Process:
     """One process, kept warm from call to call.
 
-    Life: constructed, which starts it; ``receive`` until it has said ``Hello``; ``send`` and ``receive``;
-    ``close``, which ends it and all that it has started. One thread at a time.
+    Life: constructed, which starts it; ``load``, before which nothing of the plugin runs; ``receive`` until
+    it has said ``Hello``; ``send`` and ``receive``; ``close``, which ends it and all that it has started. One
+    thread at a time.
     """
 
     def __init__(self, order: Order) -> None:
@@ -45,18 +45,21 @@ class Process:
         :raises PluginError: when there can be no more processes
         """
         settle()
+        told = msgspec.msgpack.encode(order)
+        self._order = len(told).to_bytes(4, "little") + told
         self._buffer = bytearray()
-        self.calls = 0
+        self.began = time.monotonic()
+        """When it was told to load the plugin, or started if it was not."""
         self._way, way = socket.socketpair()
         self._life, life = socket.socketpair()
         with way, life:
             numbers = (life.fileno(), way.fileno())
             try:
                 self._keeper = subprocess.Popen(
-                    [sys.executable, "-I", _LAUNCH, *map(str, numbers), order.label, *_absolute(sys.path)],
+                    [sys.executable, "-I", _LAUNCH, *map(str, numbers), order.label, *order.paths],
                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                     pass_fds=numbers, cwd="/", start_new_session=True,
-                    env={name: os.environ[name] for name in _KEPT if name in os.environ}
+                    env={name: os.environ[name] for name in ("PATH", *KEPT) if name in os.environ}
                     | {"MALLOC_ARENA_MAX": "1"},
                 )  # fmt: skip
             except OSError as error:
@@ -64,23 +67,22 @@ class Process:
                 self._life.close()
                 raise PluginError(f"no process for it: {error.strerror}") from None
         self._way.settimeout(_SLICE)
-        told = msgspec.msgpack.encode(order)
+
+    def load(self) -> "Process":
+        """Have it load the plugin, if it was not told before; gives itself."""
+        told, self._order = self._order, b""
+        if told:
+            self.began = time.monotonic()
         with contextlib.suppress(OSError):  # if it is gone already, ``receive`` says so
-            self._life.sendall(len(told).to_bytes(4, "little") + told)
+            self._life.sendall(told)
+        return self
 
-    @property
-    def number(self) -> int:
-        """That of the process that keeps it."""
-        return self._keeper.pid
-
-    def send(self, frame: msgspec.Struct) -> None:
+    def send(self, frame: bytes) -> None:
         """Send a frame.
 
         :raises Ended: when there is nobody to take it
-        :raises TypeError: when there is something in it that cannot cross
-        :raises ValueError: as well, or when it is too large
         """
-        rest = memoryview(frames.encode(frame))
+        rest = memoryview(frame)
         while rest:
             try:
                 rest = rest[self._way.send(rest) :]
@@ -92,21 +94,24 @@ class Process:
     def receive(self, timeout: float | None = None) -> Any:
         """The next frame.
 
-        :param timeout: seconds; without one, whoever waits is to be thrown out
+        :param timeout: seconds, after which what has come already is still taken; without one, whoever
+            waits is to be thrown out
         :raises Ended: when there comes no more, or something that is none
         :raises TimeoutError: when it takes longer
         """
         until = None if timeout is None else time.monotonic() + timeout
         try:
-            while until is None or time.monotonic() < until:
+            while True:
                 if len(self._buffer) >= frames.HEAD.size:
                     length, kind = frames.head(self._buffer)
                     if len(self._buffer) - frames.HEAD.size >= length:
                         return self._take(length, kind)
-                self._more()
+                if until is None or time.monotonic() < until:
+                    self._more()
+                elif not self._there():
+                    raise TimeoutError
         except Malformed as error:
             raise Ended(f"its process sent {error}") from None
-        raise TimeoutError
 
     def _take(self, length: int, kind: int) -> Any:
         end = frames.HEAD.size + length
@@ -115,26 +120,39 @@ class Process:
         del self._buffer[:end]
         return frame
 
-    def _more(self) -> None:
+    def _there(self) -> bool:
+        """Take more of what is there already; whether there was any."""
+        self._way.settimeout(0.0)
+        try:
+            return self._more()
+        finally:
+            self._way.settimeout(_SLICE)
+
+    def _more(self) -> bool:
+        """Take what comes in a moment; whether anything came."""
         try:
             data = self._way.recv(_PIECE)
-        except TimeoutError:
-            return
+        except (TimeoutError, BlockingIOError):
+            return False
         except OSError:
             data = b""
         if not data:
             raise Ended(self._how())
         self._buffer += data
+        return True
 
     def run(self) -> None:
         """Let it run, as at first."""
-        with contextlib.suppress(OSError):  # that it is gone, ``receive`` says
-            self._life.send(frames.RUN)
+        self._tell(frames.RUN)
 
     def stop(self) -> None:
         """Let nothing of it run until it is needed again, where it has a namespace of its own."""
-        with contextlib.suppress(OSError):
-            self._life.send(frames.STOP)
+        self._tell(frames.STOP)
+
+    def _tell(self, told: bytes) -> None:
+        """Say it without waiting: where there is no namespace, nobody reads it."""
+        with contextlib.suppress(OSError):  # that it is gone, ``receive`` says
+            self._life.send(told, socket.MSG_DONTWAIT)
 
     def quiet(self) -> bool:
         """Whether all that it sent was received, so that nothing of one call is taken for the next."""
@@ -186,7 +204,3 @@ def _signal(number: int) -> str:
         return f"{number} ({signal.Signals(number).name.removeprefix('SIG')})"
     except ValueError:
         return str(number)
-
-
-def _absolute(paths: list[str]) -> list[str]:
-    return [path for path in paths if os.path.isabs(path)]

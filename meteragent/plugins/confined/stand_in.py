@@ -15,9 +15,10 @@ from meteragent.plugins.catalog import POLLSTER, Found
 from meteragent.plugins.choice import Choice
 from meteragent.plugins.confined import crossing, frames, options
 from meteragent.plugins.confined.ahead import AHEAD
-from meteragent.plugins.confined.pollster import FAREWELL, StandIn, one_line, raised
+from meteragent.plugins.confined.pollster import FAREWELL, StandIn, flat, raised
 from meteragent.plugins.confined.process import Ended, Process, settle
 from meteragent.plugins.confined.terms import Order
+from meteragent.plugins.confined.wide import wide
 from meteragent.plugins.contracts import CONTRACTS
 
 LOG = logging.getLogger(__name__)
@@ -67,12 +68,19 @@ def stand_in_for(found: Found, pollster: Any, conf: Any, host: str, state_dir: P
     return StandIn(order(found, conf, host, state_dir), hello)
 
 
+def end(pollsters: Iterable[Any]) -> None:
+    """Have the processes ended of those that are stand-ins; nobody waits for it."""
+    for each in pollsters:
+        if isinstance(each, StandIn):
+            each.end()
+
+
 def unguarded(conf: Any, host: str, state_dir: Path) -> list[str]:
     """What this machine lacks to confine plugins, found by confining none.
 
     :raises PluginError: when none can be
     """
-    process = Process(order(Found(POLLSTER, "", "none", ":"), conf, host, state_dir))
+    process = Process(order(Found(POLLSTER, "", "none", ":"), conf, host, state_dir)).load()
     try:
         first = process.receive(options.terms(conf).start_timeout)
     except (Ended, TimeoutError) as error:
@@ -82,7 +90,7 @@ def unguarded(conf: Any, host: str, state_dir: Path) -> list[str]:
         settle(FAREWELL)
     if isinstance(first, frames.End) and first.fault is not None:
         raise raised(first.fault)
-    return [one_line(each) for each in getattr(first, "lacking", ())]
+    return [flat(each) for each in getattr(first, "lacking", ())]
 
 
 def order(found: Found, conf: Any, host: str, state_dir: Path) -> Order:
@@ -107,4 +115,6 @@ def order(found: Found, conf: Any, host: str, state_dir: Path) -> Order:
         host,
         dict(option.values(conf, found)),
         dict(Choice.of(conf).forbidden) if found.file else {},
+        found.version if found.file else "",
+        wide(),
     )

@@ -2,6 +2,9 @@
 
 import msgspec
 
+KEPT = ("TZ", "LD_LIBRARY_PATH")
+"""What a plugin's process has of the agent's environment."""
+
 
 class Terms(msgspec.Struct, frozen=True):
     """The limits and grants of one plugin, as ``[isolation]`` says them."""
@@ -20,6 +23,8 @@ class Terms(msgspec.Struct, frozen=True):
     write_paths: tuple[str, ...] = ()
     start_timeout: float = 10.0
     """Seconds."""
+    discoveries: tuple[str, ...] = ("local_host", "static")
+    """Those that the agent runs because it names them as its ``default_discovery``."""
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -39,3 +44,7 @@ class Order(msgspec.Struct, frozen=True):
     options: dict[str, object]
     forbidden: dict[str, str] = {}
     """By module, why no drop-in may import it."""
+    version: str = ""
+    """Of the contents of the drop-in's file, as it was found."""
+    wide: tuple[str, ...] = ()
+    """Those of ``paths`` that hold more than modules, of which it may read nothing."""

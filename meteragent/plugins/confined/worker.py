@@ -2,25 +2,29 @@
 
 import importlib
 import inspect
-import json
 import logging
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import msgspec
 
 from meteragent.errors import PluginError, PluginUnavailable
 from meteragent.plugins.bind import Bound, bind
 from meteragent.plugins.confined import crossing, frames
-from meteragent.plugins.confined.frames import BLOCK, BLOCK_BYTES, End, Fault, Hello, Line, Odd
+from meteragent.plugins.confined.frames import BLOCK, BLOCK_BYTES, LARGEST_STATE, End, Fault, Hello, Line, Odd
 from meteragent.plugins.confined.terms import Order
 from meteragent.plugins.reason import one_line, shortened, valid
 from meteragent.sample import Metadata, Sample, accepted
 
 _NOT_A_CALL = 0
 _PERMANENT = "PollsterPermanentError"
+_MOST_PERMANENT = 50_000
+"""Resources that one error is permanent for."""
+_written = msgspec.json.Encoder(order="sorted").encode
 
 
 class Connection:
@@ -122,7 +126,8 @@ def _dropin(order: Order) -> Any:
     log = logging.getLogger(logger(order.label))
     offers = {"host": order.host, "log": log, "options": Values(order.options), "cache": {}}
     # the agent has seen to it that nobody else may write to it; here, its owner has another number
-    return dropin.load(Path(order.file), offers, order.forbidden, doubt=lambda _: "")
+    path, version = Path(order.file), order.version
+    return dropin.load(path, offers, order.forbidden, doubt=lambda _: "", version=version)
 
 
 def _values(order: Order, bound: Bound) -> dict[str, Any]:
@@ -155,17 +160,15 @@ def _hello(pollster: Any, bound: Bound) -> Hello:
 
 def _answer(way: Connection, asked: frames.Ask, bound: Bound, order: Order) -> None:
     """Make one call and send what comes of it."""
-    state: dict[str, Any] = json.loads(asked.state) if asked.state else {}
-    values = {
-        **_values(order, bound), "resources": asked.resources, "at": asked.at, "cache": {}, "state": state,
-    }  # fmt: skip
+    state: dict[str, Any] = msgspec.json.decode(asked.state) if asked.state else {}
+    resources = list(asked.resources)  # the plugin's to change, whereas the agent is told of places in it
+    values = {**_values(order, bound), "resources": resources, "at": asked.at, "cache": {}, "state": state}
     sender = _Sender(way, asked)
     fault = None
     try:
-        for thing in _yielded(bound(values)):
-            sender.take(thing)
+        _yielded(bound(values), sender.take)
     except BaseException as error:  # boundary: whatever a plugin raises ends this call and no more
-        fault = _fault(error, order)
+        fault = _fault(error, order, asked.resources)
     sender.flush()
     way.send(_end(asked, fault, state))
 
@@ -175,26 +178,36 @@ def _end(asked: frames.Ask, fault: Fault | None, state: dict[str, Any]) -> End:
     if not asked.state:
         return End(asked.call, fault)
     try:
-        text = json.dumps(state, allow_nan=False)
-        if json.loads(text) != state:
+        kept = msgspec.json.encode(state)
+        if msgspec.json.decode(kept) != state:
             raise ValueError("something in it is nothing that JSON can say")
+        if len(kept) > LARGEST_STATE:
+            raise ValueError(f"{len(kept)} bytes as JSON, at most {LARGEST_STATE} allowed")
     except Exception as error:  # boundary: what a plugin has put into its state may be anything
         return End(asked.call, fault or Fault("Rejected", f"state: {one_line(error)}"))
-    return End(asked.call, fault, text.encode())
+    return End(asked.call, fault, kept)
 
 
-def _yielded(result: Any) -> Iterator[Any]:
-    if not inspect.isawaitable(result) and not hasattr(result, "__aiter__"):
-        return iter(result)
-    import asyncio
+def _yielded(result: Any, take: Callable[[Any], None]) -> None:
+    """Give on, as it comes, each thing that a call yields."""
+    if inspect.isawaitable(result) or hasattr(result, "__aiter__"):
+        import asyncio
 
-    return iter(asyncio.run(_gathered(result)))
+        asyncio.run(_awaited(result, take))
+        return
+    for thing in result:
+        take(thing)
 
 
-async def _gathered(result: Any) -> list[Any]:
+async def _awaited(result: Any, take: Callable[[Any], None]) -> None:
     if inspect.isawaitable(result):
         result = await result
-    return [each async for each in result] if hasattr(result, "__aiter__") else list(result)
+    if hasattr(result, "__aiter__"):
+        async for thing in result:
+            take(thing)
+        return
+    for thing in result:
+        take(thing)
 
 
 class _Sender:
@@ -213,7 +226,11 @@ class _Sender:
             self._odd(thing, one_line(error))
             return
         metadata = sample.resource_metadata
-        self._weight += len(metadata.json) if isinstance(metadata, Metadata) else 0
+        if isinstance(metadata, Metadata):
+            self._weight += len(metadata.json)
+            if crossing.too_many(metadata.json):
+                self._odd(sample, "")
+                return
         self._samples.append(sample)
         if len(self._samples) >= BLOCK or self._weight >= BLOCK_BYTES:
             self.flush()
@@ -226,7 +243,7 @@ class _Sender:
 
     def _send(self, samples: list[Sample]) -> None:
         try:
-            self._way.send(frames.Samples(self._call, samples))
+            self._way.send(frames.Samples(self._call, cast("list[frames.Whole]", samples)))
         except (ValueError, TypeError) as error:  # too large together, or no valid Unicode
             if len(samples) == 1:
                 self._odd(samples[0], one_line(error))
@@ -241,8 +258,8 @@ class _Sender:
         self._way.send(Odd(self._call, kind, fields, text if fields else crossing.shown(thing)))
 
 
-def _fault(error: BaseException, order: Order) -> Fault:
-    """What is told of something raised."""
+def _fault(error: BaseException, order: Order, asked: Sequence[Any] = ()) -> Fault:
+    """What is told of something raised, in a call for these resources."""
     kinds = [kind.__name__ for kind in type(error).__mro__]
     name, told = valid(type(error).__name__[:60]), one_line(error)
     text = told.removeprefix(name).removeprefix(": ")
@@ -253,14 +270,27 @@ def _fault(error: BaseException, order: Order) -> Fault:
     if isinstance(error, PluginError):
         return Fault(name, text, "plugin")
     if _PERMANENT in kinds:
-        return Fault(name, text, "permanent", _resources(error))
+        return Fault(name, text, "permanent", _places(error, asked))
     return Fault(name, text)
 
 
-def _resources(error: BaseException) -> list[Any]:
-    """Those that an error is permanent for, as far as they can cross."""
-    found = list(getattr(error, "fail_res_list", None) or ())
+def _places(error: BaseException, asked: Sequence[Any]) -> list[int]:
+    """Where those that an error is permanent for are among those asked for, see ``Fault.resources``."""
+    places: dict[bytes, int] = {}
+    for place, resource in enumerate(asked):
+        places.setdefault(_key(resource), place)
+        if isinstance(resource, dict) and "id" in resource:
+            places.setdefault(_key(resource["id"]), ~place)
     try:
-        return list(json.loads(json.dumps(found)))
+        keys = [_key(each) for each in getattr(error, "fail_res_list", None) or ()]
+    except Exception:  # boundary: an attribute of a plugin's error
+        return []
+    return [places[key] for key in keys if key in places][:_MOST_PERMANENT]
+
+
+def _key(resource: Any) -> bytes:
+    """What tells a resource from others; one that the agent cannot have given has none."""
+    try:
+        return _written(resource)
     except Exception:  # boundary: resources in a plugin's error may be anything
-        return [crossing.shown(each) for each in found]
+        return b""

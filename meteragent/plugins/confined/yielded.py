@@ -6,13 +6,13 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from meteragent.plugins.confined import frames
+from meteragent.plugins.confined import crossing, frames
 from meteragent.plugins.confined.process import Ended
 from meteragent.plugins.reason import valid
-from meteragent.sample import NO_METADATA, Metadata, Sample
+from meteragent.sample import LARGEST_METADATA, NO_METADATA, Metadata, Sample
 
-_REMEMBERED = 4096
-"""Metadata that a call remembers as canonical."""
+_REMEMBERED, _SHORT = 4096, 4096
+"""Metadata that a call remembers as canonical, and bytes that each of them has at most."""
 _state = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -29,27 +29,26 @@ class Reading:
         """
         canonical = self._canonical
         for sample in block.samples:
-            metadata = sample.resource_metadata
-            if type(metadata) is not Metadata:
-                raise Ended("its process sent metadata in no canonical form")
-            if metadata.json not in canonical:
-                self._check(metadata.json)
+            json = sample.resource_metadata.json
+            if json not in canonical:
+                self._check(json)
             yield sample
 
     def _check(self, json: bytes) -> None:
         try:
-            known = Metadata.of(msgspec.json.decode(json)).json == json
+            small = len(json) <= LARGEST_METADATA and not crossing.too_many(json)
+            known = small and Metadata.of(msgspec.json.decode(json)).json == json
         except Exception:  # boundary: bytes of a foreign process
             known = False
         if not known:
             raise Ended("its process sent metadata in no canonical form")
-        if len(self._canonical) < _REMEMBERED:
+        if len(json) <= _SHORT and len(self._canonical) < _REMEMBERED:
             self._canonical.add(json)
 
     def odd(self, frame: frames.Odd) -> Any:
         """Something that is no good sample, as far as it could cross."""
         thing = _kind(frame.kind)(frame.text)
-        for field in Sample.__struct_fields__[:-1]:
+        for field in frames.FIELDS:
             if field in frame.fields:
                 setattr(thing, field, _value(frame.fields[field]))
         return thing
@@ -68,6 +67,25 @@ class _Told:
         raise TypeError("stayed in its process")
 
 
+class _Abridged(Mapping[str, Any]):
+    """Metadata that are too long to be shown, and whose sample is refused for something else."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __getitem__(self, key: str) -> NoReturn:
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return self._text
+
+
 class _Unsayable(Mapping[str, Any]):
     """Metadata that no JSON can say; raises why when it is read."""
 
@@ -84,28 +102,30 @@ class _Unsayable(Mapping[str, Any]):
         return 1
 
 
-def _value(told: Any) -> Any:
-    """A value as it was written; anything that was written otherwise is shown as it is."""
-    match told:
-        case ["plain", value]:
+def _value(told: frames.Value) -> Any:
+    """A value as it was written; anything that was written otherwise is shown as its text."""
+    match told.said, told.value:
+        case "plain", None | bool() | int() | float() as value:
             return value
-        case ["int", str(digits)]:
+        case "int", None if len(told.text) <= crossing.LONGEST:
             try:
-                return int(digits, 16)
+                return int(told.text, 16)
             except ValueError:
-                return _Told(digits)
-        case ["text", bytes(data)]:
+                return _Told(told.text)
+        case "text", bytes(data):
             return data.decode("utf-8", "surrogatepass" if _passes(data) else "replace")
-        case ["json", bytes(data)]:
+        case "json", bytes(data) if len(data) <= crossing.LONGEST:
             try:
                 return msgspec.json.decode(data)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 return _Told("metadata in no canonical form")
-        case ["unsayable", str(reason)]:
-            return _Unsayable(reason)
-        case ["object", str(name), str(text)]:
-            return _kind(name)(text)
-    return _Told(repr(told)[:200])
+        case "abridged", None:
+            return _Abridged(told.text)
+        case "unsayable", None:
+            return _Unsayable(told.text)
+        case "object", None:
+            return _kind(told.kind)(told.text)
+    return _Told(told.text)
 
 
 def _passes(data: bytes) -> bool:
@@ -129,6 +149,8 @@ def become(state: dict[str, Any], data: bytes) -> None:
     again at the next tick.
     """
     try:
+        if len(data) > frames.LARGEST_STATE:
+            raise msgspec.DecodeError("a state larger than any that is kept")
         known = _state(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         known = {"state": _Unsayable("its process has none for it")}

@@ -4,13 +4,16 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from meteragent.plugins.confined import seccomp
 from meteragent.plugins.confined.pollster import StandIn
 from tests.plugins.confined.confining import NOBODY, confined, order, yielding
 
@@ -48,6 +51,14 @@ def attempt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Try]:
     secret.parent.chmod(0o755)
     (secret / "journal.db").write_text("secret")
     apart = StandIn(order(folder, yielding(TRYING, "resources"), (str(secret),)))
+    yield trying(apart)
+    apart.close()
+
+
+@pytest.fixture(scope="module")
+def granted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Try]:
+    """In a process that has the network."""
+    apart = confined(tmp_path_factory.mktemp("granted"), yielding(TRYING, "resources"), network=True)
     yield trying(apart)
     apart.close()
 
@@ -214,6 +225,21 @@ def test_it_makes_no_namespace_and_traces_nobody(attempt: Try, code: str) -> Non
     assert found == repr((-1, "Operation not permitted"))
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["shmget", "memfd_create", "memfd_secret", "open_tree_attr", "process_madvise", "listmount", "kcmp"],
+)
+def test_it_makes_no_call_that_only_pries_or_keeps_memory_of_no_process(attempt: Try, name: str) -> None:
+    """Which no limit would count; these are refused by their numbers, whatever the arguments are."""
+    number = seccomp.REFUSED[name][os.uname().machine == "aarch64"]
+    found = attempt(f"""
+        import ctypes, os
+        result = ctypes.CDLL(None, use_errno=True).syscall({number}, 0, 0, 0, 0, 0)
+        found = result, os.strerror(ctypes.get_errno())
+    """)
+    assert found == repr((-1, "Operation not permitted"))
+
+
 def test_others_go_first(attempt: Try) -> None:
     """It is nicer than they, and the first to be killed where memory is short."""
     found = attempt("import os; found = os.nice(0) >= 10, open('/proc/self/oom_score_adj').read().strip()")
@@ -255,6 +281,27 @@ def test_the_network_can_be_granted(tmp_path: Path) -> None:
     assert told == "'there'"
 
 
+@pytest.mark.parametrize("family", ["AF_NETLINK", "AF_PACKET", "AF_VSOCK", "AF_ALG"])
+def test_the_network_is_no_more_than_that(granted: Try, family: str) -> None:
+    """Sockets of other families are refused with it, too."""
+    assert granted(f"import socket; socket.socket(socket.{family}, socket.SOCK_RAW)") == (
+        "PermissionError: [Errno 13] Permission denied"
+    )
+    assert granted("import socket; socket.socket(socket.AF_INET6).close(); found = 'made'") == "'made'"
+
+
+def test_a_folder_that_holds_more_than_modules_is_not_read(tmp_path: Path) -> None:
+    """Although modules may be in it; those of other folders are found as ever."""
+    (tmp_path / "home").mkdir(mode=0o755)
+    (tmp_path / "home" / "secret").write_text("secret")
+    home, told = str(tmp_path / "home"), order(tmp_path, yielding(TRYING, "resources"))
+    apart = StandIn(msgspec.structs.replace(told, paths=(home, *told.paths), wide=(home,)))
+    found = trying(apart)(f"found = open('{home}/secret').read()")
+    apart.close()
+
+    assert found.startswith("FileNotFoundError")
+
+
 AS_USER = """\
 import os, sys
 sys.path[:0] = [sys.argv[1]]
@@ -278,11 +325,11 @@ apart = confined(Path(sys.argv[2]), yielding(TRYING, "resources"))
 run = trying(apart)
 print(list(apart.unguarded))
 print(run("import os; found = os.getuid()"))
-print(run("found = open('x', 'w').write('x')"))
+print(run("found = open('x', 'w').write('x')").partition(":")[0])
 print(run(f"open('{sys.argv[2]}/written', 'w')").partition(":")[0])
 print(run("found = open('/etc/shadow').read()").partition(":")[0])
 print(run("import socket; socket.socket()").partition(":")[0])
-left = "import os, time; found = os.fork() or (os.setsid(), os.fork() or time.sleep(1000))"
+left = "import os, time; found = os.fork() or (os.setsid(), os.fork(), time.sleep(1000))"
 print(run(left)[:1] != "")
 apart.close()
 print(gone(Path(sys.argv[2])))
@@ -313,8 +360,50 @@ def test_what_a_lesser_kernel_lacks_is_told_and_the_rest_holds(tmp_path: Path) -
     assert told[0] == repr(
         [
             "no namespaces: No space left on device; what it leaves behind is looked for",
+            "its threads go on between polls",
             "no limit of processes: there is no user namespace",
+            "no folder of its own to write into",
         ]
     )
-    assert told[1:] == ["1000", "1", "PermissionError", "PermissionError", "PermissionError", "True", "True"]
-    assert not list(Path("/tmp").glob("meteragent-plugin-*"))
+    assert told[1:] == ["1000", *["PermissionError"] * 4, "True", "True"]
+
+
+WITHOUT_NAMESPACES = """\
+import os, sys
+sys.path[:0] = [sys.argv[1]]
+from meteragent.plugins.confined import kernel
+kernel.prctl(kernel.CAPBSET_DROP, 21)  # CAP_SYS_ADMIN, which makes them
+os.execv(sys.executable, [sys.executable, "-c", *sys.argv[2:]])
+"""
+KILLED = """\
+import os, signal, sys, time
+from pathlib import Path
+sys.path[:0] = [sys.argv[1]]
+from tests.plugins.confined.confining import confined, yielding
+from tests.plugins.confined.test_guards import TRYING, trying
+apart = confined(Path(sys.argv[2]), yielding(TRYING, "resources"))
+run = trying(apart)
+for _ in range(1000):
+    run("found = 1")
+print("namespaces" in apart.unguarded[0])
+plugin, keeper = eval(run("import os; found = os.getpid(), os.getppid()"))
+os.kill(keeper, signal.SIGKILL)
+until = time.monotonic() + 5
+stat = Path(f"/proc/{plugin}/stat")
+while stat.exists() and stat.read_text().split()[2] != "Z" and time.monotonic() < until:
+    time.sleep(0.01)
+print(time.monotonic() < until)
+apart.close()
+"""
+
+
+@needs_root
+def test_without_namespaces_nobody_waits_for_it_and_it_ends_with_its_keeper() -> None:
+    """After a thousand calls, of which no process reads that it is to stop between them."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # without a view of its own, it comes there as nobody
+        ran = subprocess.run(
+            [sys.executable, "-c", WITHOUT_NAMESPACES, str(ROOT), KILLED, str(ROOT), folder],
+            check=False, capture_output=True, text=True, timeout=60, cwd=ROOT,
+        )  # fmt: skip
+    assert ran.stdout.splitlines() == ["True", "True"], ran.stderr

@@ -34,8 +34,11 @@ network = true
 read_paths = /sys, /run
 write_paths = /var/tmp
 start_timeout = 3
+discoveries = static, nodes
 """
-    wanted = Terms(65534, 65534, 32, 4, 20, 2, True, ("/sys", "/run"), ("/var/tmp",), 3.0)
+    wanted = Terms(
+        65534, 65534, 32, 4, 20, 2, True, ("/sys", "/run"), ("/var/tmp",), 3.0, ("static", "nodes")
+    )
     assert terms(configured(tmp_path, text)) == wanted
 
 
@@ -57,6 +60,12 @@ def test_what_cannot_be_is_refused(tmp_path: Path, text: str, reason: str) -> No
         terms(configured(tmp_path, text))
 
     assert str(caught.value) == reason
+
+
+@needs_root
+def test_what_is_not_said_is_as_in_the_terms(tmp_path: Path) -> None:
+    """A plugin that is confined anywhere else has the same limits."""
+    assert terms(configured(tmp_path, "user = nobody")) == Terms(65534, 65534)
 
 
 def test_limits_have_ranges(tmp_path: Path) -> None:

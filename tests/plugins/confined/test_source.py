@@ -129,6 +129,31 @@ def test_all_of_it_ends_with_an_agent_that_is_killed(tmp_path: Path) -> None:
     assert not left
 
 
+@needs_root
+def test_a_reload_ends_the_processes_of_plugins_that_are_isolated_at_the_start(tmp_path: Path) -> None:
+    """Other terms make another process, and one that is disabled has none."""
+    entry = {"name": "s", "interval": 1, "meters": ["tells"]}
+    text = "[plugins]\nisolate = pollster:sourced.tells\n%s\n[isolation]\nuser = nobody\nmemory = %d"
+    where, env = installed(tmp_path, text % ("", 200), [entry])
+    conf = tmp_path / "etc" / "meteragent.conf"
+    first = conf.read_text()
+    with subprocess.Popen(command("run", *where), env=env, stderr=subprocess.DEVNULL) as agent:
+        one = waited(tmp_path, lambda found: len(found) == 3)
+        time.sleep(1)  # until it has begun to poll
+        conf.write_text(first.replace("200", "300"))
+        assert ran(where, env, "reload").returncode == 0
+        other = waited(tmp_path, lambda found: len(found) == 3 and not set(found) & set(one))
+        conf.write_text(first.replace("[isolation]", "disable = pollster:sourced.tells\n[isolation]"))
+        assert ran(where, env, "reload").returncode == 0
+        none = waited(tmp_path, lambda found: not found)
+        agent.terminate()
+
+    assert len(one) == 3
+    assert len(other) == 3
+    assert not set(other) & set(one)
+    assert not none
+
+
 def waited(folder: Path, enough: Any) -> list[int]:
     """The processes of confined plugins of an agent, once there are as many as there are to be."""
     end = time.monotonic() + 10
@@ -188,11 +213,12 @@ def test_a_reload_ends_the_processes_of_what_is_gone(tmp_path: Path) -> None:
     """Of a source that is removed; one that is as before keeps its process, and other terms make another."""
     apart = {"name": "apart", "interval": 1, "meters": ["tells"], "isolation": "process"}
     kept = {"name": "kept", "interval": 1, "meters": ["tells"], "isolation": "process", "resources": ["r"]}
-    where, env = installed(tmp_path, "[isolation]\nuser = nobody", [apart, kept])
+    inside = {"name": "inside", "interval": 1, "meters": ["tells"], "resources": ["i"]}
+    where, env = installed(tmp_path, "[isolation]\nuser = nobody", [apart, kept, inside])
     polling, conf = tmp_path / "etc" / "polling.yaml", tmp_path / "etc" / "meteragent.conf"
     with subprocess.Popen(command("run", *where), env=env, stderr=subprocess.DEVNULL) as agent:
         both = waited(tmp_path, lambda found: len(found) == 6)
-        polling.write_text(json.dumps({"sources": [kept]}))
+        polling.write_text(json.dumps({"sources": [kept, inside]}))
         assert ran(where, env, "reload").returncode == 0
         one = waited(tmp_path, lambda found: len(found) == 3)
         conf.write_text(conf.read_text() + "memory = 100\n")
@@ -207,3 +233,37 @@ def test_a_reload_ends_the_processes_of_what_is_gone(tmp_path: Path) -> None:
     assert len(other) == 3
     assert not set(other) & set(one)
     assert not left
+
+
+ENDING = """
+import os
+
+
+class Ends:
+    meters = ("ends.never",)
+
+    def __init__(self):
+        os._exit(9)
+
+    def get_samples(self):
+        yield None
+"""
+
+
+@needs_root
+def test_a_pollster_that_all_its_sources_isolate_is_not_loaded_in_the_agent(tmp_path: Path) -> None:
+    """One whose constructor ends its process ends no agent; others are polled."""
+    (tmp_path / "dropins").mkdir(mode=0o700)
+    (tmp_path / "dropins" / "ends.py").write_text(ENDING)
+    sources = [
+        {"name": "apart", "interval": 1, "meters": ["ends.*"], "isolation": "process"},
+        {"name": "host", "interval": 1, "meters": ["tells"]},
+    ]
+    options = f"[plugins]\ndirectories = {tmp_path}/dropins\n[isolation]\nuser = nobody"
+    where, env = installed(tmp_path, options, sources)
+    run = ran(where, env, "run", "--stop-after", "2")
+
+    assert run.returncode == 0, run.stderr
+    told = json.loads(ran(where, env, "sample", "list", "-m", "m", "-f", "json").stdout)
+    assert "its process exited with status 9" in run.stderr
+    assert told

@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import os
 import sys
 import threading
 import time
@@ -42,6 +43,8 @@ class P:
         yield Sample("m", "gauge", "", "x", None, None, "r")
         yield Sample("m", "gauge", "", 1, None, None, "r", None, {"a": object()})
         yield Sample("m", "gauge", "", 1, None, None, "r", None, [1])
+        yield Sample("m", "gauge", "", 1, None, None, "r", None, {"a": 1}, user_name="u" * 5000)
+        yield Sample("m", "gauge", "", 1, None, None, "r", None, {"a": "x" * 5000}, user_name="u" * 5000)
         yield Odd()
 """
 
@@ -88,6 +91,20 @@ def test_it_says_of_itself_what_the_pollster_says(tmp_path: Path) -> None:
     assert (apart.meters, apart.default_discovery) == (["m", "n"], "local_host")
     assert apart.lacking == {"n": "not on web1"}
     assert sorted(inspect.signature(apart.get_samples).parameters) == ["at", "resources", "state"]
+
+
+@pytest.mark.parametrize("named", ["nodes", "nodes:/etc", "local_host2", ":", "a\nb"])
+def test_it_names_no_discovery_that_is_not_granted(tmp_path: Path, named: str) -> None:
+    """As that runs in the agent; what may be named is told."""
+    source = f"class P:\n    default_discovery = {named!r}\n    def get_samples(self, resources): ..."
+    with pytest.raises(PluginError) as caught:
+        confined(tmp_path, source, discoveries=("local_host", "static"))
+    apart = confined(tmp_path, source, discoveries=(named.partition(":")[0],))
+    apart.close()
+
+    assert str(caught.value).startswith(f"default_discovery: {named!r} is none of [isolation] discoveries: ")
+    assert apart.default_discovery == named
+    assert gone(tmp_path)
 
 
 def test_the_agent_never_imports_it(tmp_path: Path) -> None:
@@ -141,6 +158,25 @@ def test_nothing_of_it_runs_between_calls(tmp_path: Path) -> None:
 
     assert after - before < 100
     assert then > after
+
+
+def test_nothing_of_it_runs_between_a_crash_and_the_next_call(tmp_path: Path) -> None:
+    """Its new process waits with loading it."""
+    (tmp_path / "loaded").mkdir()
+    (tmp_path / "loaded").chmod(0o777)
+    there = str(tmp_path / "loaded")
+    source = f"open(f'{there}/{{time.monotonic()}}', 'w').close()\n" + yielding("os._exit(3)\nyield")
+    apart = confined(tmp_path, source, write_paths=(there,))
+    with pytest.raises(PluginError):
+        list(apart.get_samples())
+    time.sleep(0.7)
+    before = os.listdir(there)
+    with pytest.raises(PluginError):
+        list(apart.get_samples())
+    after = os.listdir(there)
+    apart.close()
+
+    assert (len(before), len(after)) == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -337,6 +373,24 @@ def test_a_permanent_error_gives_its_resources_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        f"for _ in range(3):\n    yield {SAMPLE}\nraise RuntimeError('x')",
+        f"def found():\n    yield from [{SAMPLE}] * 3\n    raise RuntimeError('x')\nreturn found()",
+    ],
+)
+def test_an_asynchronous_one_keeps_what_it_yielded_before_a_fault(tmp_path: Path, body: str) -> None:
+    """As any other does."""
+    apart = confined(tmp_path, yielding(body).replace("    def get_samples", "    async def get_samples"))
+    polling = Polling({"p": apart})
+    polling.poll()
+    row = polling.row("p")
+    apart.close()
+
+    assert (row.outcome, row.samples, row.reason) == ("partial", 3, "RuntimeError: x")
+
+
+@pytest.mark.parametrize(
     "source",
     [
         f"class P:\n    async def get_samples(self):\n        yield {SAMPLE}",
@@ -355,11 +409,20 @@ def test_all_shapes_of_pollsters_are_asked(tmp_path: Path, source: str) -> None:
 
 
 def test_resources_that_cannot_cross_are_told(tmp_path: Path) -> None:
-    """Only what JSON can say goes to a process."""
-    apart = confined(tmp_path, yielding("return []", "resources"))
-    with pytest.raises(PluginError, match="its resources cannot go to its process"):
-        list(apart.get_samples(resources=[threading.Lock()]))
+    """Only what JSON can say goes to a process, which is not blamed for the rest, however often."""
+    apart = confined(tmp_path, yielding(f"yield {SAMPLE}", "resources"))
+    circle: list[Any] = []
+    circle.append(circle)
+    before = processes(tmp_path)
+    for resource in (threading.Lock(), 2**70, "\ud800", circle, "x" * (9 << 20)):
+        with pytest.raises(PluginError, match="its resources cannot go to its process"):
+            list(apart.get_samples(resources=[resource]))
+    after = processes(tmp_path)
+    found = list(apart.get_samples(resources=["r"]))
     apart.close()
+
+    assert after == before
+    assert len(found) == 1
 
 
 def test_all_processes_end_with_it(tmp_path: Path) -> None:
@@ -390,10 +453,11 @@ def test_only_resources_that_were_asked_for_are_given_up(tmp_path: Path) -> None
     """By themselves or by their ids; the agent remembers no others."""
     body = """\
     from meteragent.errors import PollsterPermanentError
-    raise PollsterPermanentError(["a", {"id": 2, "x": 1}, "never", 7])
+    resources.reverse()
+    raise PollsterPermanentError(["a", {"id": 2, "x": 1}, "never", 7, object()])
     """
     apart = confined(tmp_path, yielding(body, "resources"))
-    asked = [{"id": "a"}, {"x": 1, "id": 2}, "b"]
+    asked = [{"id": "a"}, {"x": 1, "id": 2}, "b", 7.5]
     with pytest.raises(PollsterPermanentError) as caught:
         list(apart.get_samples(resources=asked))
     apart.close()
@@ -411,6 +475,39 @@ def test_one_that_logs_without_end_is_ended(tmp_path: Path) -> None:
         confined(tmp_path, "while True:\n    print('x')")
 
     assert gone(tmp_path)
+
+
+FORGED = """\
+from meteragent.plugins.confined import frames
+way = next(
+    number for number in range(3, 64)
+    if os.path.lexists(f"/proc/self/fd/{number}")
+    and os.readlink(f"/proc/self/fd/{number}").startswith("socket")
+)
+os.write(way, frames.encode(frames.Guards([])))
+"""
+
+
+def test_a_process_cannot_say_that_it_has_all_guards(tmp_path: Path) -> None:
+    """What they lack is told before foreign code runs; whoever tells it again is ended."""
+    with pytest.raises(PluginError, match="its process sent Guards where none was expected"):
+        confined(tmp_path, FORGED + yielding("yield"))
+
+    assert gone(tmp_path)
+
+
+def test_a_state_too_large_to_be_kept_is_told(tmp_path: Path) -> None:
+    """As it is of a pollster in the agent; its process goes on."""
+    apart = confined(tmp_path, yielding("state['a'] = 'x' * 70_000\nreturn []", "state"))
+    with pytest.raises(Exception, match="state: ValueError: 70008 bytes as JSON, at most 65536 allowed"):
+        list(apart.get_samples(state={}))
+    before = processes(tmp_path)
+    with pytest.raises(Exception, match="70008 bytes as JSON"):
+        list(apart.get_samples(state={}))
+    after = processes(tmp_path)
+    apart.close()
+
+    assert after == before
 
 
 def test_what_it_tells_of_itself_is_bounded(tmp_path: Path) -> None:
