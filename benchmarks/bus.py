@@ -33,7 +33,8 @@ ANCESTOR = "ceilometer==27.0.0"
 RATE_GOAL = 0.4
 """Of the rate of the bare consumer."""
 CPU_GOAL = 1 / 6
-"""Of the CPU of the ancestor's conversion."""
+"""Of the CPU of the ancestor's conversion, conversion against conversion; what the whole agent takes, which
+receives, journals and stores besides, is told beside that."""
 PSS_GOAL = 120.0
 """MB of memory, with however many messages waiting."""
 STALLED = 60.0
@@ -133,6 +134,12 @@ def ancestor(count: int, runs: int) -> list[dict[str, Any]]:
     return found
 
 
+def conversion(count: int) -> dict[str, Any]:
+    """Figures of the conversion alone, in a process of its own."""
+    run = [sys.executable, "-m", "benchmarks.bus_conversion", str(count)]
+    return dict(json.loads(subprocess.run(run, cwd=ROOT, check=True, capture_output=True, text=True).stdout))
+
+
 def told(name: str, figures: dict[str, Any]) -> dict[str, Any]:
     """Print the raw figures of a run; returns them."""
     rounded = {key: round(value, 3) if isinstance(value, float) else value for key, value in figures.items()}
@@ -154,26 +161,31 @@ def measure(url: str, folder: Path, chosen: argparse.Namespace) -> bool:
         fill(url, chosen.count, 2 * run + 2)
         agents.append(told("agent", whole_agent(folder / str(run), url, chosen.count)))
     others = [told("ancestor", each) for each in ancestor(CONVERTED, chosen.runs)]
+    alone = [told("alone", conversion(CONVERTED)) for _ in range(chosen.runs)]
     found = []
     if chosen.waiting:
         found.append(told("waiting", million(folder / "million", url, chosen.waiting, chosen.seconds)))
-    return judged(bares, agents, others, max(each["pss_mb"] for each in [*agents, *found]))
+    return judged(bares, agents, alone, others, max(each["pss_mb"] for each in [*agents, *found]))
 
 
 def judged(
     bares: Sequence[dict[str, Any]],
     agents: Sequence[dict[str, Any]],
+    alone: Sequence[dict[str, Any]],
     others: Sequence[dict[str, Any]],
     largest: float,
 ) -> bool:
     """Print the figures beside their goals; whether these are met."""
     reference, rate, cpu = median(bares, "rate"), median(agents, "rate"), median(agents, "cpu_us")
     samples, events, decode = (median(others, f"{part}_us") for part in ("samples", "events", "decode"))
-    cost = cpu / (samples + events)
+    converting = median(alone, "conversion_us")
+    cost, whole = converting / (samples + events), cpu / (samples + events)
     print(
         f"bare consumer  {reference:>8,.0f} messages/s, {median(bares, 'cpu_us'):.0f} µs CPU each\n"
         f"whole agent    {rate:>8,.0f} messages/s, ratio {rate / reference:.2f}, goal {RATE_GOAL}\n"
-        f"               {cpu:>8.0f} µs CPU each, {cost:.2f} of the ancestor's, goal {CPU_GOAL:.2f}\n"
+        f"               {cpu:>8.0f} µs CPU each, {whole:.2f} of what the ancestor's conversion takes alone\n"
+        f"conversion     {converting:>8.0f} µs CPU each, {cost:.2f} of the ancestor's, goal {CPU_GOAL:.2f}\n"
+        f"               {median(alone, 'decode_us'):>8.0f} µs CPU each before that, to decode and unpack\n"
         f"ancestor       {samples + events:>8.0f} µs CPU each: {samples:.0f} for samples,"
         f" {events:.0f} for events\n"
         f"               {decode:>8.0f} µs CPU each before that, to decode and unpack\n"
