@@ -10,6 +10,7 @@ from meteragent.plugins.bind import bind
 from meteragent.plugins.contracts import PUBLISH
 from meteragent.publishers.base import Guarantee, State
 from meteragent.sample import accepted
+from meteragent.testing.checks.closing import closes
 from meteragent.testing.fakes import NOON, sample
 from meteragent.testing.subject import Subject
 from meteragent.testing.verdict import Breach, Check, Undecided, check
@@ -63,17 +64,6 @@ def publishes(subject: Subject) -> None:
         raise Undecided(f"it takes nothing at this URL: {error}") from None
     finally:
         plugin.close()
-
-
-@check("closes", "let close be safe twice and without use")
-def closes(subject: Subject) -> None:
-    """Twice, and without having published."""
-    plugin = subject.plugin()
-    for which in ("close without use", "close for the second time"):
-        try:
-            plugin.close()
-        except Exception as error:  # boundary: publishers are foreign code
-            raise subject.told(error, which, "let go of what is there, and of nothing twice") from None
 
 
 @check("two at once", "take hold of what only one can have at the first publish")

@@ -1,5 +1,6 @@
 """What can be told of a storage driver without its own suite, which is ``meteragent.testing.storage``."""
 
+from meteragent.testing.checks.closing import closes
 from meteragent.testing.subject import Subject
 from meteragent.testing.verdict import Check, Undecided, check
 
@@ -7,17 +8,6 @@ from meteragent.testing.verdict import Check, Undecided, check
 def use(subject: Subject) -> None:
     """Make it and close it."""
     subject.make().close()
-
-
-@check("closes", "let close be safe twice and without use")
-def closes(subject: Subject) -> None:
-    """Twice, and without having been used."""
-    plugin = subject.plugin()
-    for which in ("close without use", "close for the second time"):
-        try:
-            plugin.close()
-        except Exception as error:  # boundary: drivers are foreign code
-            raise subject.told(error, which, "let go of what is there, and of nothing twice") from None
 
 
 @check("stores", "let it pass meteragent.testing.storage.StorageContract")
