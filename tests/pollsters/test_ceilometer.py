@@ -17,6 +17,8 @@ from tests.servers import RabbitMQ, eventually, need
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv" / "ceilometer" / "bin"
 """Made by ``make .venv/ceilometer/installed``."""
+NAME = "polled-by-ceilometer"
+"""Exchange and topic; those of others on the same broker may be of another kind."""
 NODE = Path(__file__).with_name("libvirt_node.xml")
 SAME = (
     "select meter, type, unit, user_id, project_id, resource_id, metadata,"
@@ -35,13 +37,15 @@ def documents(folder: Path, bus: str = "") -> Path:
     (folder / "ceilometer.conf").write_text(
         f"[DEFAULT]\nlibvirt_uri = test://{NODE}\nhost = node1\nsample_source = ancestor\n"
         f"transport_url = {bus.replace('amqp:', 'rabbit:') or 'fake:'}\n"
+        f"control_exchange = {NAME}\n[oslo_messaging_notifications]\ntopics = {NAME}\n"
         f"[polling]\ncfg_file = {config}/polling.yaml\n"
     )
     (config / "polling.yaml").write_text("sources:\n- {name: all, interval: 3, meters: ['*']}\n")
     (config / "meteragent.conf").write_text(
         "[DEFAULT]\nhost = node1\nsample_source = ours\n[polling]\nnamespaces =\n"
         "extra_namespaces = ceilometer.poll.compute\n"
-        f"extra_config_files = {folder}/ceilometer.conf\n[notification]\nmessaging_urls = {bus}\n"
+        f"extra_config_files = {folder}/ceilometer.conf\n"
+        f"[notification]\nmessaging_urls = {bus}\nexchanges = {NAME}\ntopics = {NAME}\n"
     )
     return config
 
