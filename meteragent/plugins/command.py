@@ -1,5 +1,6 @@
 """What brings a command of the command line is a class with ``run``; apart from the program that runs it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,18 +21,18 @@ LARGEST_CODE = 255
 """Of exit codes, which are a byte."""
 
 
-class CommandPlugin:
+class CommandPlugin(ABC):
     """A command, ``meteragent <name>``; need not be derived from. Its docstring begins with its summary."""
 
-    def parser(self, parser: "argparse.ArgumentParser") -> None:
+    def parser(self, parser: "argparse.ArgumentParser") -> None:  # noqa: B027  it need not take anything
         """Add what the command takes; may be left out."""
 
+    @abstractmethod
     def run(self, arguments: "argparse.Namespace", settings: Any) -> int | None:
         """Do it, and return the exit code; None is 0. What it prints goes to stdout.
 
         :param settings: of the agent, with ``conf``, ``host`` and ``state_dir``
         """
-        raise NotImplementedError
 
 
 def is_cliffs(loaded: Any) -> bool:

@@ -132,7 +132,7 @@ def test_its_folder_holds_only_so_much(attempt: Try) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/etc/shadow", "/root/.bashrc", "/proc/1/environ", "/home", "/var/lib", "/sys"]
+    "path", ["/etc/shadow", "/etc/gshadow", "/proc/1/environ", "/home", "/var/lib", "/sys"]
 )
 def test_it_reads_nothing_that_is_not_granted(attempt: Try, path: str) -> None:
     """Files of the system that it needs not, and what is other processes'."""
